@@ -1,0 +1,33 @@
+"""AlexNet for Keras: every network that the literature calls by that name.
+
+>>> import keras_alexnet as ka
+>>> model = ka.AlexNet()
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# What stands where; Keras is imported at the first use, not before, so that
+# the command line answers at once.
+_PLACES = {
+    "AlexNet": "model",
+    "Architecture": "architectures",
+    "LocalResponseNormalization": "normalization",
+    "VARIANTS": "architectures",
+}
+
+__all__ = [*_PLACES, "__version__"]
+
+
+def __getattr__(name):
+    if name not in _PLACES:
+        raise AttributeError(
+            f"module 'keras_alexnet' has no attribute {name!r}"
+        )
+    module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
+    return getattr(module, name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,340 @@
+"""`AlexNet(...)`: a Keras model from the rows of an architecture."""
+
+import os
+from dataclasses import replace
+
+import keras
+
+from keras_alexnet import rows as kinds
+from keras_alexnet.architectures import get_architecture
+from keras_alexnet.architectures import with_padding
+from keras_alexnet.arithmetic import ceil_pad
+from keras_alexnet.arithmetic import check_size
+from keras_alexnet.arithmetic import features
+from keras_alexnet.layers import CeilPadding2D
+from keras_alexnet.layers import LocallyConnected2D
+from keras_alexnet.layers import SplitTowers
+from keras_alexnet.normalization import LocalResponseNormalization
+from keras_alexnet.normalization import exporting
+from keras_alexnet.signal import first_images
+from keras_alexnet.signal import test_images
+from keras_alexnet.signal import warn_if_unlearnable
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
+class AlexNetModel(keras.Model):
+    """What `AlexNet` returns: a functional model with two habits more.
+
+    `fit` warns before the first step if the images are in a range that the
+    initialization cannot learn from; `export` uses the operations that
+    converters know.
+    """
+
+    def fit(self, x=None, *args, **kwargs):
+        if int(self.optimizer.iterations) == 0:
+            warn_if_unlearnable(self, first_images(x))
+        return super().fit(x, *args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        with exporting():
+            return super().export(*args, **kwargs)
+
+
+def AlexNet(
+    variant="alexnet",
+    *,
+    padding=None,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+):
+    """Instantiates AlexNet, in any of the forms that the literature knows.
+
+    Args:
+        variant: Name of a variant, one of `keras_alexnet.VARIANTS`, or an
+            `Architecture`.
+        padding: How conv1 and the pools round where the window does not fit:
+            `None` (the variant's own), `"valid"`, `"same"`, `"ceil"` (the
+            2012 code's: 224 pixels give 55x55 maps), or a pair of them, for
+            conv1 and for the pools.
+        include_top: Whether to include fc6, fc7 and fc8.
+        weights: `None` (the variant's own random initialization) or the path
+            of a weights file.
+        input_tensor: Optional Keras tensor to use as image input.
+        input_shape: Shape of one image in pixels, `(height, width, 3)` (or
+            `(3, height, width)` with channels first). The variant's own if
+            `None`. Without the top, height and width may be `None`.
+        pooling: What to do with the last maps if `include_top` is `False`:
+            `None` (4D output), `"avg"` or `"max"` (global pooling).
+        classes: Number of classes. The variant's own if `None`: 1000, or 10
+            for the CIFAR-10 nets and LeNet-5.
+        classifier_activation: Activation of the last layer; `None` returns
+            the logits.
+        name: Name of the model; the variant's if `None`.
+
+    Returns:
+        A functional `keras.Model`. Layers have the paper's names (`conv1`,
+        `norm1`, `pool1`, ..., `fc8`); of two towers, `conv1a` and `conv1b`.
+
+    Raises:
+        ValueError: if an argument is invalid, or the image is too small.
+
+    Reference:
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+
+    Example:
+
+    >>> model = AlexNet()
+    >>> model.count_params()
+    60965224
+    """
+    architecture = with_padding(get_architecture(variant), padding)
+    classes = classes or architecture.classes
+    _check_arguments(weights, include_top, classes, pooling)
+    inputs, images, shape = _inputs(
+        architecture, include_top, input_tensor, input_shape
+    )
+    rows = architecture.rows if include_top else features(architecture.rows)
+    axis = -1 if keras.config.image_data_format() == "channels_last" else 1
+    towers, previous = [images], "image"
+    for row in rows:
+        if isinstance(row, kinds.Dense) and row.units is None:
+            row = replace(row, units=classes, activation=classifier_activation)
+        towers = _apply(row, towers, previous, axis)
+        previous = row.name
+    (outputs,) = _regroup(towers, 1, previous, axis)
+    if pooling == "avg" and not include_top:
+        outputs = keras.layers.GlobalAveragePooling2D(name="avg_pool")(outputs)
+    elif pooling == "max" and not include_top:
+        outputs = keras.layers.GlobalMaxPooling2D(name="max_pool")(outputs)
+    model = AlexNetModel(inputs, outputs, name=name or architecture.name)
+    if weights is not None:
+        model.load_weights(weights)
+    elif inputs is not images and None not in shape:
+        warn_if_unlearnable(model, test_images(inputs))
+    return model
+
+
+def _apply(row, towers, previous, axis):
+    """The tensors of the towers behind one row, given those before it."""
+    match row:
+        case kinds.ZeroPad():
+            return _each(keras.layers.ZeroPadding2D, row, towers, row.pixels)
+        case kinds.Conv():
+            sources = _regroup(towers, row.groups, previous, axis)
+            fan_in = row.kernel**2 * sources[0].shape[axis]
+            sources = _overhang(row, row.kernel, 0.0, sources)
+            return _each(
+                keras.layers.Conv2D,
+                row,
+                sources * (row.towers // row.groups),
+                row.filters // row.towers,
+                row.kernel,
+                strides=row.strides,
+                padding="valid" if row.padding == "ceil" else row.padding,
+                activation=row.activation,
+                **_initializers(row, fan_in),
+            )
+        case kinds.LocallyConnected():
+            return _each(
+                LocallyConnected2D,
+                row,
+                towers,
+                row.filters,
+                row.kernel,
+                activation=row.activation,
+                **_initializers(row, row.kernel**2 * towers[0].shape[axis]),
+            )
+        case kinds.LocalResponseNorm():
+            return _each(
+                LocalResponseNormalization,
+                row,
+                _regroup(towers, row.towers, previous, axis),
+                row.size,
+                row.alpha,
+                row.beta,
+                row.k,
+                row.alpha_mode,
+                axis=axis,
+                window=row.window,
+            )
+        case kinds.MaxPool():
+            return _each(
+                keras.layers.MaxPooling2D,
+                row,
+                _overhang(row, row.size, float("-inf"), towers),
+                row.size,
+                row.strides,
+                "valid" if row.padding == "ceil" else row.padding,
+            )
+        case kinds.AveragePool():
+            padding = _average_padding(row, towers[0])
+            pool = keras.layers.AveragePooling2D
+            return _each(pool, row, towers, row.size, row.strides, padding)
+        case kinds.AdaptiveAveragePool():
+            joined = _regroup(towers, 1, previous, axis)
+            pool = keras.layers.AdaptiveAveragePooling2D
+            return _each(pool, row, joined, row.size)
+        case kinds.Activation():
+            return _each(keras.layers.Activation, row, towers, row.function)
+        case kinds.Flatten():
+            joined = _regroup(towers, 1, previous, axis)
+            return _each(keras.layers.Flatten, row, joined)
+        case kinds.Dense():
+            return _each(
+                keras.layers.Dense,
+                row,
+                towers,
+                row.units,
+                activation=row.activation,
+                **_initializers(row, towers[0].shape[-1]),
+            )
+        case kinds.Dropout():
+            return _each(keras.layers.Dropout, row, towers, row.rate)
+    raise ValueError(f"An architecture has no row of this kind: {row!r}")
+
+
+def _each(layer, row, towers, *args, **kwargs):
+    """The layer once for each tower: "conv1", or "conv1a" and "conv1b"."""
+    names = [row.name + s for s in ("ab" if len(towers) == 2 else [""])]
+    if len(towers) > 2:
+        names = [f"{row.name}_{i}" for i in range(len(towers))]
+    return [
+        layer(*args, name=name, **kwargs)(x)
+        for name, x in zip(names, towers, strict=True)
+    ]
+
+
+def _regroup(towers, count, previous, axis):
+    """Join the towers, or deal one tensor out to them, where it is wanted."""
+    if len(towers) == count:
+        return towers
+    if count == 1:
+        join = keras.layers.Concatenate(axis=axis, name=previous)
+        return [join(towers)]
+    (joined,) = towers
+    return SplitTowers(count, axis=axis, name=f"{previous}_towers")(joined)
+
+
+def _sides(x):
+    last = keras.config.image_data_format() == "channels_last"
+    return x.shape[1:3] if last else x.shape[2:4]
+
+
+def _overhang(row, window, value, towers):
+    """Padding for "ceil" rounding, where the last window hangs over."""
+    if row.padding != "ceil" or all(
+        side is not None and ceil_pad(side, window, row.strides) == 0
+        for side in _sides(towers[0])
+    ):
+        return towers
+    pad = replace(row, name=f"{row.name}_pad")
+    return _each(CeilPadding2D, pad, towers, window, row.strides, value)
+
+
+def _average_padding(row, x):
+    """Keras' padding that averages the same, cut off windows."""
+    if row.padding != "ceil":
+        return row.padding
+    overhang = {
+        side if side is None else ceil_pad(side, row.size, row.strides)
+        for side in _sides(x)
+    }
+    if overhang == {0}:
+        return "valid"
+    # Keras' "same" puts a single value behind the image and none before it.
+    if overhang == {1} and row.size - row.strides <= 1:
+        return "same"
+    raise ValueError(
+        f"{row.name} averages windows that are cut off at the edge, which "
+        "works for images of known size whose height and width are both odd "
+        f"or both even. Received maps of {_sides(x)}; pass `input_shape`."
+    )
+
+
+def _initializers(row, fan_in):
+    def initializer(value, constant):
+        if value == "torch_uniform":  # PyTorch: +-1/sqrt(fan in) for both
+            limit = fan_in**-0.5
+            return keras.initializers.RandomUniform(-limit, limit)
+        if isinstance(value, str):
+            return value
+        if constant:
+            return keras.initializers.Constant(value) if value else "zeros"
+        return keras.initializers.RandomNormal(stddev=value)
+
+    return {
+        "kernel_initializer": initializer(row.kernel_init, constant=False),
+        "bias_initializer": initializer(row.bias_init, constant=True),
+    }
+
+
+def _check_arguments(weights, include_top, classes, pooling):
+    if weights is not None and not os.path.exists(weights):
+        raise ValueError(
+            "The `weights` argument should be either `None` (random "
+            "initialization) or the path of a weights file; no trained "
+            "ImageNet weights are shipped with this package. "
+            f"Received: weights={weights}"
+        )
+    if not isinstance(classes, int) or classes < 1:
+        raise ValueError(
+            f"`classes` must be a positive integer. Received: {classes}"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            "The `pooling` argument should be `None`, 'avg' or 'max'. "
+            f"Received: pooling={pooling!r}"
+        )
+
+
+def _inputs(architecture, include_top, input_tensor, input_shape):
+    """The model's inputs, the images, and the shape of one image."""
+    last = keras.config.image_data_format() == "channels_last"
+    if input_tensor is not None and not keras.backend.is_keras_tensor(
+        input_tensor
+    ):
+        input_tensor = keras.Input(tensor=input_tensor)
+    if input_tensor is not None:
+        shape = tuple(input_tensor.shape[1:])
+        if input_shape is not None and tuple(input_shape) != shape:
+            raise ValueError(
+                "`input_shape` and the shape of `input_tensor` must agree. "
+                f"Received: {tuple(input_shape)} and {shape}"
+            )
+    elif input_shape is not None:
+        shape = tuple(input_shape)
+    else:
+        height, width, channels = architecture.input_shape
+        shape = (height, width, channels) if last else (channels, height, width)
+    _check_shape(architecture, shape, last, include_top)
+    if input_tensor is None:
+        image = keras.Input(shape, name="image")
+        return image, image, shape
+    sources = keras.utils.get_source_inputs(input_tensor)
+    inputs = sources[0] if len(sources) == 1 else sources
+    return inputs, input_tensor, shape
+
+
+def _check_shape(architecture, shape, channels_last, include_top):
+    if len(shape) != 3 or shape[-1 if channels_last else 0] is None:
+        raise ValueError(
+            "`input_shape` must be a tuple of three integers: height, width "
+            f"and channels. Received: input_shape={shape}"
+        )
+    sides = shape[:2] if channels_last else shape[1:]
+    needs_size = any(
+        isinstance(row, kinds.LocallyConnected) for row in architecture.rows
+    )
+    if None in sides and (include_top or needs_size):
+        raise ValueError(
+            "If `include_top` is True, or the network has locally connected "
+            "layers, `input_shape` must give the height and the width. "
+            f"Received: input_shape={shape}"
+        )
+    check_size(architecture, (*sides, None))

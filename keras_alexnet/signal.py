@@ -1,0 +1,87 @@
+"""How much of an untrained network's activation depends on the image.
+
+With biases of 1 and weights of .01 (Section 5 of the paper) most of fc7 is the
+same for every image. On pixels of 0..255 enough is left to learn from; on
+pixels of 0..1 one part in 25,000, and the loss stays at ln(classes), the
+"stuck at 6.9" of BVLC/caffe issues 59, 401, 2085 and 3243.
+"""
+
+import warnings
+
+import keras
+import numpy as np
+
+# Between the paper's text on 0..255 minus mean, which trains (measured on 32
+# flower photos: 1.6e-2), and the same on mean/std, which does not (3.7e-4).
+SMALLEST_SHARE = 2e-3
+IMAGES = 16
+
+
+def signal_share(model, images):
+    """The share of the last hidden layer that depends on the image.
+
+    Args:
+        model: A model that ends in a classifier.
+        images: Array of at least two images, as the model is fed.
+
+    Returns:
+        The standard deviation over the images, divided by the root mean
+        square, both over all units.
+    """
+    hidden = keras.Model(model.input, model.layers[-1].input)
+    values = hidden(images, training=False)
+    values = keras.ops.convert_to_numpy(values).astype("float64")
+    if values.size == 0 or not values.any():
+        return 0.0
+    return float(np.sqrt(values.var(axis=0).mean() / (values**2).mean()))
+
+
+def warn_if_unlearnable(model, images):
+    """Warn if the initialization cannot learn from images in this range.
+
+    Args:
+        model: A model with its initial weights.
+        images: Array of images, or `None` if there is nothing to look at.
+    """
+    if images is None or len(images) < 2:
+        return
+    if not isinstance(model.layers[-1], keras.layers.Dense):
+        return
+    images = np.asarray(images)
+    if images.std() == 0:
+        return
+    share = signal_share(model, images)
+    if share < SMALLEST_SHARE:
+        warnings.warn(
+            f"{model.name} will hardly learn from these images: with its "
+            f"initialization only {share:.1e} of the last hidden layer "
+            f"depends on the image, where {SMALLEST_SHARE:.0e} is needed; "
+            "feed pixels of 0..255 minus their mean, as "
+            "`keras_alexnet.preprocess_input` makes them. (The images seen: "
+            f"{images.min():.3g} to {images.max():.3g}.)",
+            stacklevel=3,
+        )
+
+
+def first_images(x):
+    """A few of the images that `fit` is about to be given, or `None`."""
+    if isinstance(x, keras.utils.PyDataset):
+        x = x[0][0]
+    elif hasattr(x, "element_spec"):  # a tf.data.Dataset
+        x = next(iter(x.take(1)), None)
+        x = x[0] if isinstance(x, tuple) else x
+    if not hasattr(x, "shape") or len(x.shape) != 4:
+        return None
+    return keras.ops.convert_to_numpy(x[:IMAGES])
+
+
+def test_images(inputs):
+    """Patches of random colors in 0..255, of the inputs' shape."""
+    shape = getattr(inputs, "shape", ())
+    if len(shape) != 4 or None in shape[1:]:
+        return None
+    generator = np.random.default_rng(0)
+    small = [-(-side // 16) for side in shape[1:3]]
+    colors = generator.uniform(0, 255, (IMAGES, *small, shape[3]))
+    images = np.kron(colors, np.ones((1, 16, 16, 1)))
+    return images[:, : shape[1], : shape[2]].astype("float32")
