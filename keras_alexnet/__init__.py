@@ -14,7 +14,20 @@ _PLACES = {
     "AlexNet": "model",
     "Architecture": "architectures",
     "LocalResponseNormalization": "normalization",
+    "PaperSGD": "optimization",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "Run": "checkpoint",
     "VARIANTS": "architectures",
+    "convert_weights": "weights",
+    "evaluate": "evaluation",
+    "grouped_weights": "weights",
+    "plot_figure2": "figure2",
+    "plot_model": "diagrams",
+    "predict": "prediction",
+    "preprocess_input": "augment",
+    "summary": "summary",
+    "train": "training",
 }
 
 __all__ = [*_PLACES, "__version__"]

@@ -79,9 +79,7 @@ class CeilPadding2D(keras.layers.Layer):
         self.window = window
         self.strides = strides
         self.value = float(value)
-        self.data_format = keras.config.image_data_format()
-        if data_format is not None:
-            self.data_format = data_format
+        self.data_format = data_format or keras.config.image_data_format()
 
     def _sides(self):
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
@@ -127,13 +125,15 @@ class LocallyConnected2D(keras.layers.Layer):
         activation: Activation function or its name.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
+        data_format: `"channels_last"` or `"channels_first"`; Keras' default
+            if `None`.
         **kwargs: Base layer keyword arguments, such as `name`.
 
     Input shape:
-        4D tensor `(batch, height, width, channels)` of known size.
+        4D tensor of images of known size.
 
     Output shape:
-        `(batch, height, width, filters)`.
+        The same with `filters` channels.
 
     Raises:
         ValueError: if the input's size is not known.
@@ -154,6 +154,7 @@ class LocallyConnected2D(keras.layers.Layer):
         activation=None,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
+        data_format=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -162,9 +163,12 @@ class LocallyConnected2D(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.data_format = data_format or keras.config.image_data_format()
 
     def build(self, input_shape):
         _, height, width, channels = input_shape
+        if self.data_format == "channels_first":
+            _, channels, height, width = input_shape
         if None in (height, width, channels):
             raise ValueError(
                 "A locally connected layer has a kernel for each position, so "
@@ -184,13 +188,24 @@ class LocallyConnected2D(keras.layers.Layer):
         )
 
     def call(self, inputs):
+        if self.data_format == "channels_first":
+            inputs = ops.transpose(inputs, (0, 2, 3, 1))
         patches = ops.image.extract_patches(
-            inputs, self.kernel_size, strides=1, padding="same"
+            inputs,
+            self.kernel_size,
+            strides=1,
+            padding="same",
+            data_format="channels_last",
         )
         outputs = ops.einsum("bhwi,hwif->bhwf", patches, self.kernel)
-        return self.activation(outputs + self.bias)
+        outputs = self.activation(outputs + self.bias)
+        if self.data_format == "channels_first":
+            outputs = ops.transpose(outputs, (0, 3, 1, 2))
+        return outputs
 
     def compute_output_shape(self, input_shape):
+        if self.data_format == "channels_first":
+            return (input_shape[0], self.filters, *input_shape[2:])
         return (*input_shape[:-1], self.filters)
 
     def get_config(self):
@@ -205,5 +220,6 @@ class LocallyConnected2D(keras.layers.Layer):
             bias_initializer=keras.initializers.serialize(
                 self.bias_initializer
             ),
+            data_format=self.data_format,
         )
         return config

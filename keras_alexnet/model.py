@@ -31,7 +31,7 @@ class AlexNetModel(keras.Model):
     """
 
     def fit(self, x=None, *args, **kwargs):
-        if int(self.optimizer.iterations) == 0:
+        if self.compiled and self.optimizer.iterations.numpy() == 0:
             warn_if_unlearnable(self, first_images(x))
         return super().fit(x, *args, **kwargs)
 
@@ -94,7 +94,7 @@ def AlexNet(
     60965224
     """
     architecture = with_padding(get_architecture(variant), padding)
-    classes = classes or architecture.classes
+    classes = architecture.classes if classes is None else classes
     _check_arguments(weights, include_top, classes, pooling)
     inputs, images, shape = _inputs(
         architecture, include_top, input_tensor, input_shape
@@ -178,6 +178,11 @@ def _apply(row, towers, previous, axis):
             return _each(pool, row, towers, row.size, row.strides, padding)
         case kinds.AdaptiveAveragePool():
             joined = _regroup(towers, 1, previous, axis)
+            if 1 in _sides(joined[0]):  # of which Keras' pooling makes no 6
+                copies = [row.size if n == 1 else 1 for n in _sides(joined[0])]
+                copied = replace(row, name=f"{row.name}_copies")
+                copy = keras.layers.UpSampling2D
+                joined = _each(copy, copied, joined, copies)
             pool = keras.layers.AdaptiveAveragePooling2D
             return _each(pool, row, joined, row.size)
         case kinds.Activation():
@@ -268,9 +273,14 @@ def _initializers(row, fan_in):
             return keras.initializers.Constant(value) if value else "zeros"
         return keras.initializers.RandomNormal(stddev=value)
 
+    # One object gives both towers the same values, its config each its own.
     return {
-        "kernel_initializer": initializer(row.kernel_init, constant=False),
-        "bias_initializer": initializer(row.bias_init, constant=True),
+        "kernel_initializer": keras.initializers.serialize(
+            initializer(row.kernel_init, constant=False)
+        ),
+        "bias_initializer": keras.initializers.serialize(
+            initializer(row.bias_init, constant=True)
+        ),
     }
 
 

@@ -1,0 +1,277 @@
+"""The command line. Keras is imported inside the commands, so that `--help`
+answers at once."""
+
+import argparse
+import json
+import os
+import sys
+
+from keras_alexnet import __version__
+from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.recipes import RECIPES
+from keras_alexnet.recipes import get_recipe
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage lines."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Args:
+        arguments: List of words; those of the process if `None`.
+
+    Returns:
+        The exit code: 0, 2 for a mistake of the caller, 130 if interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    # TensorFlow's notes about oneDNN and CUDA are not for this reader.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        options.command(options)
+    except (ValueError, OSError) as error:
+        sentence = " ".join(str(error).split())
+        print(f"keras-alexnet: {sentence}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("keras-alexnet: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser():
+    parser = _Parser(
+        prog="keras-alexnet",
+        description="AlexNet for Keras: look at it, train it, use it.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
+    _variants_parser(commands)
+    _summary_parser(commands)
+    _plot_parser(commands)
+    _train_parser(commands)
+    _evaluate_parser(commands)
+    _predict_parser(commands)
+    return parser
+
+
+def _command(commands, name, function, text):
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _format(parser, *choices):
+    parser.add_argument("--format", choices=choices, default=choices[0])
+
+
+def _print(table, form):
+    if form == "json":
+        print(json.dumps(table.to_dict(), indent=2))
+    else:
+        print(table.to_markdown() if form == "markdown" else table)
+
+
+def _variants_parser(commands):
+    text = "list all networks, one line each"
+    parser = _command(commands, "variants", _variants, text)
+    _format(parser, "text", "markdown", "json")
+
+
+def _variants(options):
+    from keras_alexnet.summary import variants_table
+
+    _print(variants_table(), options.format)
+
+
+def _architecture_options(parser):
+    parser.add_argument("variant", choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument(
+        "--padding",
+        help="valid, same or ceil; or two of them as conv1/pools, same/valid",
+    )
+    parser.add_argument(
+        "--input-size", type=int, metavar="PIXELS", help="side of the image"
+    )
+    parser.add_argument("--classes", type=_positive, metavar="N")
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number > 0")
+    return int(text)
+
+
+def _architecture_arguments(options):
+    padding = options.padding
+    if padding and "/" in padding:
+        padding = tuple(padding.split("/"))
+    shape = None
+    if options.input_size is not None:
+        channels = VARIANTS[options.variant].input_shape[-1]
+        shape = (options.input_size, options.input_size, channels)
+    return {
+        "padding": padding,
+        "input_shape": shape,
+        "classes": options.classes,
+    }
+
+
+def _summary_parser(commands):
+    text = "print shapes, neurons, parameters and multiply-adds of a network"
+    parser = _command(commands, "summary", _summary, text)
+    _architecture_options(parser)
+    _format(parser, "text", "markdown", "json")
+
+
+def _summary(options):
+    from keras_alexnet.summary import summary
+
+    arguments = _architecture_arguments(options)
+    _print(summary(options.variant, **arguments), options.format)
+
+
+def _plot_parser(commands):
+    text = "draw a network (PNG, SVG; PDF where Graphviz is installed)"
+    parser = _command(commands, "plot", _plot, text)
+    _architecture_options(parser)
+    parser.add_argument(
+        "--to-file", metavar="FILE", help="default: img/VARIANT.png"
+    )
+    parser.add_argument(
+        "--figure2",
+        action="store_true",
+        help="draw the towers as blocks, like the paper's figure 2",
+    )
+
+
+def _plot(options):
+    arguments = _architecture_arguments(options)
+    if options.figure2:
+        from keras_alexnet.figure2 import plot_figure2
+
+        to_file = options.to_file or f"img/{options.variant}_figure2.png"
+        print(plot_figure2(options.variant, to_file, **arguments))
+        return
+    from keras_alexnet.diagrams import plot_model
+    from keras_alexnet.model import AlexNet
+
+    to_file = options.to_file or f"img/{options.variant}.png"
+    print(plot_model(AlexNet(options.variant, **arguments), to_file))
+
+
+def _train_parser(commands):
+    text = "train a network; without options: the bundled Fashion-MNIST images"
+    parser = _command(commands, "train", _train, text)
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="default: fashion, or folder with --data",
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="folder of class folders, or of train/..."
+    )
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="default: runs/RECIPE, or the next free",
+    )
+    parser.add_argument("--variant", choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--epochs", type=_positive, metavar="N")
+    parser.add_argument(
+        "--batch-size", type=_positive, metavar="N", help="over all devices"
+    )
+    parser.add_argument("--learning-rate", type=float, metavar="RATE")
+    parser.add_argument("--resize-pixels", type=_positive, metavar="N")
+    parser.add_argument("--crop-pixels", type=_positive, metavar="N")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument(
+        "--devices",
+        type=_positive,
+        metavar="N",
+        help="GPUs, or virtual CPU devices where there are none",
+    )
+
+
+def _train(options):
+    name = options.recipe or ("folder" if options.data else "fashion")
+    names = (
+        "data",
+        "variant",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "resize_pixels",
+        "crop_pixels",
+        "seed",
+    )
+    changes = {n: getattr(options, n) for n in names}
+    changes = {n: value for n, value in changes.items() if value is not None}
+    recipe = get_recipe(name, **changes)
+    if not recipe.data:
+        raise ValueError(f"The recipe {name} needs --data DIR.")
+    folder = options.run_dir or _free_folder(os.path.join("runs", name))
+    from keras_alexnet.training import train
+
+    print(f"Training {recipe.variant} by the recipe {name} into {folder}")
+    run = train(recipe, folder, options.devices, verbose=1)
+    results = run.results
+    print(
+        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
+        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
+        f"Everything is in {run.folder}"
+    )
+
+
+def _free_folder(folder):
+    candidates = [folder] + [f"{folder}-{i}" for i in range(2, 1000)]
+    return next(c for c in candidates if not os.path.exists(c))
+
+
+def _evaluate_parser(commands):
+    text = "test a trained network"
+    parser = _command(commands, "evaluate", _evaluate, text)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--data", metavar="DIR", help="other images than the run's own"
+    )
+    _format(parser, "text", "json")
+
+
+def _evaluate(options):
+    from keras_alexnet.checkpoint import Run
+    from keras_alexnet.evaluation import evaluate
+
+    _print(evaluate(Run(options.run), options.data), options.format)
+
+
+def _predict_parser(commands):
+    text = "name what is seen in image files"
+    parser = _command(commands, "predict", _predict, text)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument("files", metavar="FILE", nargs="+")
+    parser.add_argument("--top", type=_positive, default=5, metavar="N")
+    _format(parser, "text", "json")
+
+
+def _predict(options):
+    from keras_alexnet.checkpoint import Run
+    from keras_alexnet.prediction import predict
+
+    predictions = predict(Run(options.run), options.files, options.top)
+    if options.format == "json":
+        pairs = zip(options.files, predictions, strict=True)
+        print(
+            json.dumps([{"file": f, "top": top} for f, top in pairs], indent=2)
+        )
+        return
+    for file, top in zip(options.files, predictions, strict=True):
+        print(file)
+        for name, probability in top:
+            print(f"  {100 * probability:5.1f} %  {name}")

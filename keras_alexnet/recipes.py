@@ -1,0 +1,131 @@
+"""How the networks are trained, as data. Standard library only.
+
+The network itself stands in `architectures.py`: two documents, as in 2012.
+"""
+
+import json
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import fields
+from dataclasses import replace
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Args:
+        name: Name of the recipe.
+        data: `"fashion"`, the bundled images, or the path of a folder of
+            class folders.
+        variant: Name of the architecture.
+        padding: As in `AlexNet`.
+        resize_pixels: The short side of an image is resized to this.
+        crop_pixels: Side of the square cut out of it, the network's input.
+        flip: Whether to mirror every other training image.
+        batch_size: Images in a step, over all devices.
+        epochs: Passes over the training images.
+        learning_rate: Of the first epoch.
+        rate_drops: Epochs, counted from 1, after which the rate is divided
+            by ten.
+        momentum: As in the paper's rule.
+        weight_decay: As in the paper's rule, on kernels only.
+        validation_fraction: Part of each class that is held out where the
+            data has no folder for it.
+        seed: Of everything that is random.
+    """
+
+    name: str
+    data: str = "fashion"
+    variant: str = "alexnet"
+    padding: str | None = None
+    resize_pixels: int = 256  # Section 2
+    crop_pixels: int = 227
+    flip: bool = True  # Section 4.1
+    batch_size: int = 128  # Section 5
+    epochs: int = 90  # Section 5
+    learning_rate: float = 0.01  # Section 5
+    rate_drops: tuple[int, ...] = ()
+    momentum: float = 0.9  # Section 5
+    weight_decay: float = 0.0005  # Section 5
+    validation_fraction: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self):
+        for field in ("resize_pixels", "crop_pixels", "batch_size", "epochs"):
+            _check(field, getattr(self, field), int, 1, None)
+        for field in ("learning_rate", "momentum", "weight_decay"):
+            _check(field, getattr(self, field), int | float, 0, None)
+        _check("validation_fraction", self.validation_fraction, float, 0, 0.9)
+        if self.crop_pixels > self.resize_pixels:
+            raise ValueError(
+                f"`crop_pixels` ({self.crop_pixels}) must not be larger than "
+                f"`resize_pixels` ({self.resize_pixels}), the side of the "
+                "image that the crop is cut out of."
+            )
+        object.__setattr__(self, "rate_drops", tuple(self.rate_drops))
+
+
+def _check(name, value, kind, least, most):
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or value < least or (most is not None and value > most):
+        limit = f"at least {least}" + (f", at most {most}" if most else "")
+        raise ValueError(
+            f"`{name}` must be a number, {limit}. Received: {name}={value!r}"
+        )
+
+
+_RECIPES = (
+    # The paper's network and rule on small images: 28 pixels enlarged to 76,
+    # random crops of 67, the smallest input that the paper's network takes.
+    Recipe(
+        "fashion",
+        resize_pixels=76,
+        crop_pixels=67,
+        epochs=10,
+        rate_drops=(8,),
+    ),
+    # Any folder of photos, the paper's sizes.
+    Recipe("folder", data="", batch_size=32, epochs=20, rate_drops=(15, 18)),
+    # Does everything once; for tests.
+    Recipe(
+        "smoke",
+        variant="cifar10_18pct",
+        resize_pixels=32,
+        crop_pixels=32,
+        epochs=1,
+        learning_rate=0.001,
+    ),
+)
+
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
+
+
+def get_recipe(recipe, **changes):
+    """The recipe of that name (or the `Recipe` itself), with changes.
+
+    Raises:
+        ValueError: if there is no such recipe or field.
+    """
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ValueError(
+                f"There is no recipe {recipe!r}; the recipes are "
+                f"{', '.join(RECIPES)}."
+            )
+        recipe = RECIPES[recipe]
+    unknown = changes.keys() - {field.name for field in fields(Recipe)}
+    if unknown:
+        raise ValueError(f"A recipe has no field {', '.join(sorted(unknown))}.")
+    return replace(recipe, **changes)
+
+
+def to_json(recipe):
+    """The recipe as JSON text."""
+    return json.dumps(asdict(recipe), indent=2) + "\n"
+
+
+def from_json(text):
+    """The recipe that `to_json` wrote."""
+    return Recipe(**json.loads(text))

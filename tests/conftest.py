@@ -1,0 +1,29 @@
+"""What several tests need."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    """Writes PNG files of one color a class: {class name: count} -> folder."""
+
+    def write(counts, root="photos", size=(40, 48)):
+        generator = np.random.default_rng(0)
+        folder = tmp_path / root
+        for index, (name, count) in enumerate(counts.items()):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            color = np.array([250, 20, 20] if index % 2 else [20, 20, 250])
+            for number in range(count):
+                noise = generator.integers(-20, 20, (*size, 3))
+                image = np.clip(color + noise, 0, 255).astype("uint8")
+                path = folder / name / f"{number:03}.png"
+                keras.utils.save_img(path, image, scale=False)
+        return folder
+
+    return write

@@ -1,0 +1,173 @@
+"""The command line, as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import keras
+import matplotlib.image
+import numpy as np
+import pytest
+
+from keras_alexnet.cli import main
+
+
+def run_command(*words):
+    command = [sys.executable, "-m", "keras_alexnet", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def refusal(capsys, *words):
+    """The sentence with which a command is refused."""
+    try:
+        code = main([str(word) for word in words])
+    except SystemExit as stop:
+        code = stop.code
+    output = capsys.readouterr()
+    assert code == 2
+    assert "Traceback" not in output.err
+    sentence = output.err.strip()
+    assert sentence.startswith("keras-alexnet")
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_help_answers_without_loading_tensorflow():
+    # Seconds are measured in benchmarks; here only what would cost them.
+    code = (
+        "import sys\nfrom keras_alexnet.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('loaded', {'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert "train" in result.stdout
+    assert "loaded set()" in result.stdout
+
+
+def test_installed_command_prints_its_version():
+    script = os.path.join(os.path.dirname(sys.executable), "keras-alexnet")
+    if not os.path.exists(script):
+        pytest.skip("the package is not installed in this environment")
+    result = subprocess.run(
+        [script, "--version"], capture_output=True, text=True
+    )
+    assert result.stdout == "0.1.0\n"
+
+
+def test_variants(capsys):
+    assert main(["variants"]) == 0
+    text = capsys.readouterr().out
+    assert "60,965,224" in text
+    assert "single_tower_pad2" in text
+
+
+def test_summary_formats(capsys):
+    assert main(["summary", "alexnet", "--format", "json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert "60965224" in json.dumps(facts)
+    assert main(["summary", "alexnet", "--format", "markdown"]) == 0
+    assert "|" in capsys.readouterr().out
+    options = ["--input-size", "224", "--padding", "same/valid"]
+    assert main(["summary", "alexnet", *options]) == 0
+    text = capsys.readouterr().out
+    assert "56x56" in text or "56, 56" in text
+
+
+def test_plot(capsys, tmp_path):
+    for options in ([], ["--figure2"]):
+        file = tmp_path / f"picture{len(options)}.png"
+        words = ["plot", "half", "--to-file", str(file), *options]
+        assert main(words) == 0
+        assert str(file) in capsys.readouterr().out
+        assert matplotlib.image.imread(file).std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["summary", "alexnot"], "invalid choice: 'alexnot'"),
+        (["summary", "alexnet", "--padding", "sane"], "`padding` must be"),
+        (["summary", "alexnet", "--input-size", "66"], "67x67"),
+        (["summary", "alexnet", "--input-size", "x"], "invalid int value"),
+        (["plot", "alexnet", "--input-size", "66"], "67x67"),
+        (["plot", "lenet5", "--to-file", "picture.doc"], ".doc"),
+        (["train", "--recipe", "fly"], "invalid choice"),
+        (["train", "--epochs", "0"], "whole number"),
+        (["train", "--learning-rate", "-1"], "`learning_rate`"),
+        (["train", "--data", "/nowhere"], "no folder '/nowhere'"),
+        (["train", "--recipe", "folder"], "needs --data"),
+        (["train", "--crop-pixels", "99"], "must not be larger"),
+        (["evaluate", "/nowhere"], "is not a run folder"),
+        (["predict", "/nowhere", "a.png"], "is not a run folder"),
+        (["predict", "/nowhere"], "FILE"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    capsys, words, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refusal(capsys, *words)
+
+
+def test_train_evaluate_predict(tmp_path, class_folders, capsys):
+    """One process each, as on a terminal."""
+    photos = class_folders({"blue": 20, "red": 20})
+    folder = tmp_path / "run"
+    options = ["--data", photos, "--run-dir", folder, "--batch-size", 8]
+    options += ["--variant", "cifar10_18pct", "--epochs", 2]
+    options += ["--resize-pixels", 32, "--crop-pixels", 32]
+    result = run_command("train", *options)
+    assert result.returncode == 0, result.stderr
+    assert "Test accuracy" in result.stdout
+    assert main(["evaluate", str(folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 8
+    file = tmp_path / "photo.png"
+    keras.utils.save_img(file, np.full((50, 60, 3), 128))
+    words = ["predict", str(folder), str(file)]
+    assert main([*words, "--format", "json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert {name for name, _ in answer["top"]} == {"blue", "red"}
+    assert main(words) == 0
+    assert "%" in capsys.readouterr().out
+    # A file that is missing, one that is no image, and other classes.
+    assert "no file" in refusal(capsys, *words, tmp_path / "missing.png")
+    (tmp_path / "text.png").write_text("text")
+    sentence = refusal(capsys, *words, tmp_path / "text.png")
+    assert "text.png' is not an image" in sentence
+    others = class_folders({"blue": 1, "green": 1}, "others")
+    sentence = refusal(capsys, "evaluate", folder, "--data", others)
+    assert "missing red; unknown green" in sentence
+
+
+def test_default_run_folder_is_the_next_free_one(tmp_path, monkeypatch):
+    from keras_alexnet.cli import _free_folder
+
+    monkeypatch.chdir(tmp_path)
+    assert _free_folder("runs/fashion") == "runs/fashion"
+    (tmp_path / "runs" / "fashion").mkdir(parents=True)
+    assert _free_folder("runs/fashion") == "runs/fashion-2"
+
+
+def test_interrupting_is_not_an_error_with_a_traceback(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_alexnet", "train"]
+        + ["--run-dir", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "recipe.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(2)  # Ctrl-C
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors

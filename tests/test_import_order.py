@@ -1,0 +1,123 @@
+"""A module imports only from lower levels, and the lowest need no Keras."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_alexnet
+
+PACKAGE = Path(keras_alexnet.__file__).parent
+LEVELS = {
+    "__init__": 0,  # imports the others at the first use
+    "rows": 0,
+    "recipes": 0,
+    "architectures": 0.5,
+    "arithmetic": 1,
+    "images": 1,
+    "augment": 1,
+    "normalization": 1,
+    "signal": 1,
+    "layers": 1.5,
+    "model": 2,
+    "pipeline": 2,
+    "weights": 3,
+    "summary": 3,
+    "diagrams": 3.5,
+    "figure2": 3,
+    "optimization": 3,
+    "distribution": 3,
+    "charts": 3,
+    "checkpoint": 4,
+    "training": 5,
+    "evaluation": 5,
+    "prediction": 5,
+    "cli": 6,
+    "__main__": 6.5,
+}
+STANDARD_LIBRARY_ONLY = (
+    "__init__",
+    "rows",
+    "recipes",
+    "architectures",
+    "arithmetic",
+)
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imported(source):
+    """Full names of all modules that a source imports, also in functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "keras_alexnet":
+                names |= {f"keras_alexnet.{a.name}" for a in node.names}
+            else:
+                names.add(node.module)
+    return names
+
+
+def imports_of(module):
+    return imported((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = (
+        "import keras.ops\n"
+        "from keras_alexnet import rows as kinds, arithmetic\n"
+        "def f():\n    from keras_alexnet.model import AlexNet\n"
+    )
+    assert imported(source) == {
+        "keras.ops",
+        "keras_alexnet.rows",
+        "keras_alexnet.arithmetic",
+        "keras_alexnet.model",
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_lower_levels(module):
+    assert module in LEVELS, f"{module} has no level yet: add it to LEVELS"
+    own = {n for n in imports_of(module) if n.startswith("keras_alexnet.")}
+    for name in own:
+        below = name.split(".")[1]
+        # `from keras_alexnet import AlexNet` imports the lazy front door.
+        assert below in LEVELS, f"{module} imports {name}: name its module"
+        assert LEVELS[below] < LEVELS[module], f"{module} imports {below}"
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in STANDARD_LIBRARY_ONLY if m in MODULES]
+)
+def test_the_lowest_modules_need_the_standard_library_only(module):
+    allowed = {f"keras_alexnet.{m}" for m in STANDARD_LIBRARY_ONLY}
+    for name in imports_of(module) - allowed:
+        assert name.split(".")[0] in sys.stdlib_module_names, name
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["keras_alexnet"]
+    + [
+        f"keras_alexnet.{m}"
+        for m in (*STANDARD_LIBRARY_ONLY[1:], "cli")
+        if m in MODULES
+    ],
+)
+def test_importing_does_not_import_keras(module):
+    heavy = ("keras", "tensorflow", "matplotlib")
+    code = f"import sys, {module}; print([m for m in {heavy} if m in "
+    code += "sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    assert run.stdout.strip() == "[]"
