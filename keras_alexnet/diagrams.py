@@ -82,7 +82,7 @@ def plot_model(model_or_variant, to_file="img/alexnet.png"):
     picture = to_dot(model_or_variant).encode()
     if renderer is not None:
         picture = _render(renderer, kind, picture)
-    return write_file(path, picture)
+    return _write(path, picture)
 
 
 def to_dot(model):
@@ -101,6 +101,7 @@ def to_dot(model):
         _quote(model.name),
         graph_type="digraph",
         fontname=_FONT,
+        newrank="true",  # ranks across towers: joins come after them
         ranksep="0.25",
         nodesep="0.3",
     )
@@ -121,7 +122,10 @@ def to_dot(model):
     }
     for layer, nodes in layers:
         home = clusters.get(towers.get(layer.name), graph)
-        home.add_node(_box(layer, nodes))
+        box = _box(layer, nodes)
+        if layer.name in towers:
+            box.set_group(towers[layer.name])  # in a straight line
+        home.add_node(box)
     for cluster in clusters.values():
         graph.add_subgraph(cluster)
     for source, target in _edges(layers):
@@ -234,16 +238,8 @@ def _render(renderer, kind, text):
     return done.stdout
 
 
-def write_file(path, content):
-    """Write bytes so that the file is there as a whole or not at all.
-
-    Args:
-        path: a `pathlib.Path`; its folder is made if missing.
-        content: bytes.
-
-    Returns:
-        The path.
-    """
+def _write(path, content):
+    """Write bytes so that the file is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

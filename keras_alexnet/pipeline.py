@@ -60,6 +60,7 @@ def training_batches(
         image = random_crop(image, crop_pixels, seeds[0])
         if flip:
             image = random_flip(image, seeds[1])
+        image = _with_channels(image, channels)
         return preprocess_input(image, variant), labels[index]
 
     positions = tf.data.Dataset.range(tf.int64.max)
@@ -86,7 +87,8 @@ def evaluation_batches(
 
     def example(image, label):
         image = resize_short_side(read_image(image, channels), resize_pixels)
-        return preprocess_input(center_crop(image, crop_pixels), variant), label
+        image = _with_channels(center_crop(image, crop_pixels), channels)
+        return preprocess_input(image, variant), label
 
     slices = (examples.images, examples.labels)
     dataset = tf.data.Dataset.from_tensor_slices(slices)
@@ -95,9 +97,18 @@ def evaluation_batches(
 
 
 def read_image(image, channels):
-    """An image `(height, width, channels)` from a path or from gray values."""
+    """An image `(height, width, channels)` from a path or from gray values.
+
+    Gray values keep their single channel, see `_with_channels`.
+    """
     if image.dtype == tf.string:
         return tf.io.decode_image(
             tf.io.read_file(image), channels, expand_animations=False
         )
-    return tf.repeat(image[..., tf.newaxis], channels, axis=-1)
+    return image[..., tf.newaxis]
+
+
+def _with_channels(image, channels):
+    """Gray as RGB; done late, since one channel is resized faster."""
+    missing = channels // image.shape[-1]
+    return tf.repeat(image, missing, axis=-1) if missing > 1 else image

@@ -23,7 +23,7 @@ TOWERS = (
     (3, 192, 256),
 )
 WIDE = ((11, 3, 96), (5, 96, 256), (3, 256, 384), (3, 384, 384), (3, 384, 256))
-HALF = ((11, 3, 48), (5, 48, 128), (3, 128, 192), (3, 192, 192), (3, 192, 128))
+HALF = ((11, 3, 48), (5, 48, 128), (3, 128, 192), (3, 192, 192), (3, 192, 256))
 TORCH = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))
 
 # Kernels, image side, side of the last maps, factor that brings the logits to
@@ -227,7 +227,7 @@ def torch_network(name):
         "caffenet": lambda: caffe(pool_first=True),
         "single_tower": lambda: one_tower(96, 256, 384, 384, 256, norm=False),
         "single_tower_pad2": seed_000,
-        "half": lambda: one_tower(48, 128, 192, 192, 128, norm=True),
+        "half": lambda: one_tower(48, 128, 192, 192, 256, norm=True),
         "torchvision": seed_004,
         "torchvision_no_dropout": seed_002,
     }[name]()

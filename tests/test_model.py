@@ -23,8 +23,11 @@ OTHERS = ["cifar10_18pct", "cifar10_13pct", "cifar10_11pct", "lenet5"]
 
 def outline(*args, **kwargs):
     """A model whose variables have shapes but no values: no wait for 60 M."""
-    with keras.StatelessScope(initialize_variables=False):
-        return AlexNet(*args, **kwargs)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return AlexNet(*args, **kwargs)
+    finally:  # else Keras would give them values at the next occasion
+        keras.utils.clear_session(free_memory=False)
 
 
 def small(variant="alexnet", size=67, classes=10, **kwargs):
@@ -282,7 +285,7 @@ def test_input_tensor_is_used():
     plain = small()
     plain.set_weights(model.get_weights())
     pixels = photos(2, 67) + 120
-    assert model.input_names == ["pixels"]
+    assert model.input.name == "pixels"
     np.testing.assert_allclose(
         logits_of(model, pixels), logits_of(plain, pixels - 115), rtol=1e-5
     )
@@ -634,19 +637,18 @@ def test_channels_first(variant, size, request):
     np.testing.assert_allclose(output, expected, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("variant", ["alexnet", "caffenet"])
-def test_onnx(variant, tmp_path):
+@pytest.mark.filterwarnings("ignore:In the future `np.object`")  # tf2onnx
+def test_onnx(tmp_path):
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    model = small(variant, size=67, classifier_activation=None)
+    model = small(size=67, classifier_activation=None)
     path = str(tmp_path / "model.onnx")
     images = photos(2, 67)
     expected = logits_of(model, images)  # Keras exports what was called once
     model.export(path, format="onnx", verbose=False)
     nodes = [node.op_type for node in onnx.load(path).graph.node]
-    # Two layers of normalization, in each of alexnet's towers.
-    assert nodes.count("LRN") == {"alexnet": 4, "caffenet": 2}[variant]
+    assert nodes.count("LRN") == 4  # norm1 and norm2 of two towers
     session = runtime.InferenceSession(path)
     (output,) = session.run(None, {session.get_inputs()[0].name: images})
     assert np.ptp(expected) > 0.1
