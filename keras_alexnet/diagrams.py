@@ -12,9 +12,9 @@ from pathlib import Path
 import pydot
 
 from keras_alexnet.architectures import Architecture
-from keras_alexnet.summary import describe_layer
-from keras_alexnet.summary import output_text
-from keras_alexnet.summary import uses
+from keras_alexnet.graphs import describe_layer
+from keras_alexnet.graphs import output_text
+from keras_alexnet.graphs import uses
 
 # The light colors of Paul Tol's qualitative schemes: distinct for
 # color-blind people, and black text is legible on all of them.
