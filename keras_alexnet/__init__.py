@@ -5,6 +5,7 @@
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -44,3 +45,10 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+# Saved models name our layers, and Keras finds them once they are imported.
+# Whoever has imported Keras already does not wait for it again.
+if "keras" in sys.modules:
+    importlib.import_module("keras_alexnet.model")
+    importlib.import_module("keras_alexnet.optimization")

@@ -162,12 +162,12 @@ def _cuda_convnet_features(filters, towers, spatial_norm2):
     )
 
 
-def _caffe_features(biases, pool_first):
+def _caffe_features(bias, pool_first):
     """train_val.prototxt: one blob of 96 maps, convolutions in 2 groups.
 
     Normalization with Caffe's default k 1, alpha divided by n, windows that
-    cross from one group into the other; Caffe's pooling rounds up. `biases`
-    are those of conv2, conv4 and conv5; CaffeNet pools before it normalizes.
+    cross from one group into the other; Caffe's pooling rounds up. `bias` is
+    that of conv2, conv4 and conv5; CaffeNet pools before it normalizes.
     """
     norm = {"k": 1.0, "alpha_mode": "mean"}
     pool1, norm1 = (
@@ -178,16 +178,15 @@ def _caffe_features(biases, pool_first):
         MaxPool("pool2", padding="ceil"),
         LocalResponseNorm("norm2", **norm),
     )
-    own = {"towers": 2, "groups": 2}
-    b2, b4, b5 = biases
+    own = {"towers": 2, "groups": 2, "bias_init": bias}
     return (
         Conv("conv1", 96, 11, strides=4, padding="valid"),
         *((pool1, norm1) if pool_first else (norm1, pool1)),
-        Conv("conv2", 256, 5, bias_init=b2, **own),
+        Conv("conv2", 256, 5, **own),
         *((pool2, norm2) if pool_first else (norm2, pool2)),
         Conv("conv3", 384, 3),
-        Conv("conv4", 384, 3, bias_init=b4, **own),
-        Conv("conv5", 256, 3, bias_init=b5, **own),
+        Conv("conv4", 384, 3, **own),
+        Conv("conv5", 256, 3, **own),
         MaxPool("pool5", padding="ceil"),
     )
 
@@ -328,7 +327,7 @@ _ARCHITECTURES = (
         "caffe_alexnet",
         "BVLC AlexNet: norm across both groups, k 1, alpha/n, BGR",
         "BVLC/caffe models/bvlc_alexnet/train_val.prototxt",
-        _caffe_features(biases=(0.1, 0.1, 0.1), pool_first=False)
+        _caffe_features(bias=0.1, pool_first=False)
         + _classifier({"kernel_init": 0.005, "bias_init": 0.1}),
         **IMAGENET_227,
         preprocessing=CAFFE,
@@ -337,10 +336,8 @@ _ARCHITECTURES = (
         "caffenet",
         "BVLC CaffeNet: as caffe_alexnet, but pools before it normalizes",
         "BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt",
-        _caffe_features(biases=(0.4, 1.0, 0.4), pool_first=True)
-        + _classifier(
-            {"kernel_init": 0.005, "bias_init": 0.4}, {"bias_init": 0.1}
-        ),
+        _caffe_features(bias=1.0, pool_first=True)
+        + _classifier({"kernel_init": 0.005, "bias_init": 1.0}),
         **IMAGENET_227,
         preprocessing=CAFFE,
     ),

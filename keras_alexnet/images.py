@@ -51,7 +51,7 @@ def load_examples(data, validation_fraction=0.2, seed=0):
     if data == "fashion":
         return _bundled("train"), _bundled("test")
     root = pathlib.Path(data)
-    if not root.is_dir():
+    if not data or not root.is_dir():
         raise ValueError(
             f"There is no folder {str(data)!r}; expected a folder that holds "
             "one folder of images for each class."

@@ -52,27 +52,30 @@ def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
     2000
     """
     recipe = get_recipe(recipe)
-    if recipe.data != "fashion":
+    if recipe.data not in ("", "fashion"):
         recipe = get_recipe(recipe, data=os.path.abspath(recipe.data))
     train_examples, test_examples = load_examples(
         recipe.data, recipe.validation_fraction, recipe.seed
     )
+    strategy = training_strategy(devices)
+    replicas = strategy.num_replicas_in_sync
+    batch_size = _batch_size(recipe, len(train_examples), replicas)
     workdir = workdir or os.path.join("runs", recipe.name)
     run = Run.create(workdir, recipe, train_examples.class_names)
     keras.utils.set_random_seed(recipe.seed)
-    strategy = training_strategy(devices)
     with strategy.scope():
         model = run.build_model(classifier_activation=None)
         _compile(model, recipe, len(run.class_names))
     _describe(run, model)
     try:
-        _fit(
-            run,
-            model,
-            train_examples,
-            test_examples,
-            strategy.num_replicas_in_sync,
-            verbose,
+        model.fit(
+            **_batches(
+                run, train_examples, test_examples, batch_size, replicas
+            ),
+            epochs=recipe.epochs,
+            shuffle=False,  # the batches are shuffled
+            callbacks=_callbacks(run, model),
+            verbose=verbose,
         )
     except tf.errors.OpError:
         # TensorFlow does not name the file that it could not decode.
@@ -99,21 +102,27 @@ def _describe(run, model):
         warnings.warn(str(error), stacklevel=2)
 
 
-def _fit(run, model, train_examples, test_examples, replicas, verbose):
+def _batch_size(recipe, examples, replicas):
+    """Images in a training step, over all devices."""
+    batch_size = min(recipe.batch_size, examples)
+    if batch_size % replicas:
+        raise ValueError(
+            f"A batch of {batch_size} images cannot be dealt out evenly to "
+            f"{replicas} devices; choose a multiple of {replicas}."
+        )
+    return batch_size
+
+
+def _batches(run, train_examples, test_examples, batch_size, replicas):
+    """What `fit` is fed with."""
     recipe = run.recipe
     sizes = {
         "resize_pixels": recipe.resize_pixels,
         "crop_pixels": recipe.crop_pixels,
         "channels": run.channels,
     }
-    batch_size = min(recipe.batch_size, len(train_examples))
-    if batch_size % replicas:
-        raise ValueError(
-            f"A batch of {batch_size} images cannot be dealt out evenly to "
-            f"{replicas} devices; choose a multiple of {replicas}."
-        )
-    model.fit(
-        training_batches(
+    return {
+        "x": training_batches(
             train_examples,
             recipe.variant,
             batch_size=batch_size,
@@ -121,7 +130,8 @@ def _fit(run, model, train_examples, test_examples, replicas, verbose):
             seed=recipe.seed,
             **sizes,
         ),
-        validation_data=evaluation_batches(
+        "steps_per_epoch": len(train_examples) // batch_size,
+        "validation_data": evaluation_batches(
             test_examples,
             recipe.variant,
             batch_size=_test_batch_size(
@@ -129,12 +139,7 @@ def _fit(run, model, train_examples, test_examples, replicas, verbose):
             ),
             **sizes,
         ),
-        epochs=recipe.epochs,
-        steps_per_epoch=len(train_examples) // batch_size,
-        shuffle=False,  # the batches are shuffled
-        callbacks=_callbacks(run, model),
-        verbose=verbose,
-    )
+    }
 
 
 def _callbacks(run, model):

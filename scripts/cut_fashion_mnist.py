@@ -42,9 +42,7 @@ def first_of_each_class(split, count):
     images = read(f"{split}-images-idx3-ubyte.gz", 16, (-1, 28, 28))
     labels = read(f"{split}-labels-idx1-ubyte.gz", 8, (-1,))
     chosen = np.sort(
-        np.concatenate(
-            [np.flatnonzero(labels == c)[:count] for c in range(10)]
-        )
+        np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(10)])
     )
     return images[chosen], labels[chosen]
 

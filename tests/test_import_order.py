@@ -23,6 +23,7 @@ LEVELS = {
     "blocks": 1,
     "graphs": 1.5,
     "layers": 1.5,
+    "building": 1.8,
     "model": 2,
     "pipeline": 2,
     "weights": 3,

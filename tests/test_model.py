@@ -15,9 +15,6 @@ from keras_alexnet.model import AlexNet
 from keras_alexnet.model import AlexNetModel
 from keras_alexnet.normalization import LocalResponseNormalization
 
-# NumPy 2's complaint about TensorFlow's variables, wherever weights are saved.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
-
 OTHERS = ["cifar10_18pct", "cifar10_13pct", "cifar10_11pct", "lenet5"]
 
 
@@ -411,10 +408,10 @@ INITIAL = {
         [0.01] * 5 + [0.005] * 2 + [0.01],
         [0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0],
     ),
-    # bvlc_reference_caffenet/train_val.prototxt at BVLC/caffe 0d2354c.
+    # bvlc_reference_caffenet/train_val.prototxt at BVLC/caffe 74bf4b7.
     "caffenet": (
         [0.01] * 5 + [0.005] * 2 + [0.01],
-        [0, 0.4, 0, 1, 0.4, 0.4, 0.4, 0.1],
+        [0, 1, 0, 1, 1, 1, 1, 0],
     ),
 }
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

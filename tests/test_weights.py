@@ -9,9 +9,6 @@ from explicit import seed_001
 from keras_alexnet.weights import convert_weights
 from keras_alexnet.weights import grouped_weights
 
-# NumPy 2's complaint about TensorFlow's variables, wherever weights are saved.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
-
 SMALL = {"input_shape": (67, 67, 3), "classes": 10}
 
 
