@@ -27,7 +27,7 @@ _PLACES = {
     "plot_model": "diagrams",
     "predict": "prediction",
     "preprocess_input": "augment",
-    "summary": "summary",
+    "summary": "tables",
     "train": "training",
 }
 

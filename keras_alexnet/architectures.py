@@ -468,8 +468,9 @@ def with_padding(architecture, padding):
     """
     if padding is None:
         return architecture
-    pair = (padding, padding) if isinstance(padding, str) else tuple(padding)
-    if len(pair) != 2 or not all(p in PADDINGS for p in pair):
+    pair = (padding, padding) if isinstance(padding, str) else padding
+    fits = isinstance(pair, tuple | list) and len(pair) == 2
+    if not fits or not all(p in PADDINGS for p in pair):
         raise ValueError(
             "`padding` must be None, 'valid', 'same', 'ceil' or a pair of "
             f"them (first convolution, pools). Received: padding={padding!r}"

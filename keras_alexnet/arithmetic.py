@@ -181,9 +181,22 @@ def trace(variant, input_shape=None, classes=None, padding=None):
         ValueError: if the image is too small for the network.
     """
     architecture = with_padding(get_architecture(variant), padding)
-    shape = tuple(input_shape or architecture.input_shape)
+    shape = architecture.input_shape if input_shape is None else input_shape
+    classes = architecture.classes if classes is None else classes
+    counts = (*shape, classes)
+    if len(counts) != 4 or not all(isinstance(n, int) for n in counts):
+        raise ValueError(
+            "`input_shape` must be three integers (height, width, channels) "
+            f"and `classes` one. Received: input_shape={tuple(shape)}, "
+            f"classes={classes}"
+        )
     check_size(architecture, shape)
-    return _trace(architecture, shape, classes or architecture.classes)
+    if min(shape[2], classes) < 1:
+        raise ValueError(
+            "An image has at least one channel and a network at least one "
+            f"class. Received: {shape[2]} and {classes}"
+        )
+    return _trace(architecture, tuple(shape), classes)
 
 
 def _trace(architecture, shape, classes):

@@ -1,39 +1,14 @@
-"""The run folder: what a training leaves behind, and how it is read back.
+"""The run folder: what a training leaves behind, and how it is read back."""
 
-Files are written beside their place and moved there, so that a kill leaves
-the old file or the new one, never half of one.
-"""
-
-import contextlib
 import csv
 import json
-import os
 import pathlib
-import tempfile
+import warnings
 
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A temporary path that takes the place of `path` at the end."""
-    path = pathlib.Path(path)
-    # Keras tells formats by the whole name: "model.weights.h5".
-    handle, temporary = tempfile.mkstemp(
-        prefix=".", suffix=f".{path.name}", dir=path.parent
-    )
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
 
 
 class Run:
@@ -52,7 +27,12 @@ class Run:
         self.folder = pathlib.Path(folder)
         try:
             self.recipe = recipes.from_json(self._text("recipe.json"))
-            self.class_names = tuple(json.loads(self._text("classes.json")))
+            self.class_names = _class_names(self._text("classes.json"))
+            self.results = (
+                dict(json.loads(self._text("results.json")))
+                if self.path("results.json").exists()
+                else {}
+            )
         except OSError as error:
             raise ValueError(
                 f"{str(folder)!r} is not a run folder: {error.filename} "
@@ -63,10 +43,6 @@ class Run:
             raise ValueError(
                 f"The run folder {str(folder)!r} is damaged: {error}"
             ) from error
-        results = self.path("results.json")
-        self.results = (
-            json.loads(results.read_text()) if results.exists() else {}
-        )
 
     @classmethod
     def create(cls, folder, recipe, class_names):
@@ -81,7 +57,6 @@ class Run:
                 f"There is a run in {str(folder)!r} already; choose another "
                 "folder or delete it."
             )
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in (
             ("recipe.json", recipes.to_json(recipe)),
             ("classes.json", json.dumps(class_names, indent=2) + "\n"),
@@ -127,10 +102,19 @@ class Run:
             )
         model = self.build_model(**kwargs)
         try:
-            model.load_weights(weights)
-        except (OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error says it all
+                model.load_weights(weights)
+        except (
+            OSError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise ValueError(
-                f"{str(weights)!r} is damaged and cannot be read: {error}"
+                f"{str(weights)!r} is damaged, or is not of this run's "
+                f"network, and cannot be read: {error}"
             ) from error
         return model
 
@@ -154,3 +138,13 @@ class Run:
         with replacing(self.path("results.json")) as path:
             text = json.dumps(self.results, indent=2) + "\n"
             pathlib.Path(path).write_text(text)
+
+
+def _class_names(text):
+    names = json.loads(text)
+    strings = isinstance(names, list) and all(
+        isinstance(name, str) for name in names
+    )
+    if not strings or len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError("classes.json holds no list of at least two names.")
+    return tuple(names)

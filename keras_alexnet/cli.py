@@ -35,6 +35,8 @@ def main(arguments=None):
         options.command(options)
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.filename:
+            sentence = f"{str(error.filename)!r}: {error.strerror}."
         print(f"keras-alexnet: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -85,7 +87,7 @@ def _variants_parser(commands):
 
 
 def _variants(options):
-    from keras_alexnet.summary import variants_table
+    from keras_alexnet.tables import variants_table
 
     _print(variants_table(), options.format)
 
@@ -97,14 +99,20 @@ def _architecture_options(parser):
         help="valid, same or ceil; or two of them as conv1/pools, same/valid",
     )
     parser.add_argument(
-        "--input-size", type=int, metavar="PIXELS", help="side of the image"
+        "--input-size",
+        type=_positive,
+        metavar="PIXELS",
+        help="side of the image",
     )
     parser.add_argument("--classes", type=_positive, metavar="N")
 
 
 def _positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number > 0")
+    digits = text.isascii() and text.isdecimal() and len(text) < 10
+    if not digits or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a whole number from 1 to 999,999,999"
+        )
     return int(text)
 
 
@@ -131,7 +139,7 @@ def _summary_parser(commands):
 
 
 def _summary(options):
-    from keras_alexnet.summary import summary
+    from keras_alexnet.tables import summary
 
     arguments = _architecture_arguments(options)
     _print(summary(options.variant, **arguments), options.format)
@@ -200,7 +208,8 @@ def _train_parser(commands):
 
 
 def _train(options):
-    name = options.recipe or ("folder" if options.data else "fashion")
+    default = "fashion" if options.data is None else "folder"
+    name = options.recipe or default
     names = (
         "data",
         "variant",
@@ -219,7 +228,6 @@ def _train(options):
     folder = options.run_dir or _free_folder(os.path.join("runs", name))
     from keras_alexnet.training import train
 
-    print(f"Training {recipe.variant} by the recipe {name} into {folder}")
     run = train(recipe, folder, options.devices, verbose=1)
     results = run.results
     print(

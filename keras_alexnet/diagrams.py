@@ -12,6 +12,7 @@ from pathlib import Path
 import pydot
 
 from keras_alexnet.architectures import Architecture
+from keras_alexnet.files import replacing
 from keras_alexnet.graphs import describe_layer
 from keras_alexnet.graphs import output_text
 from keras_alexnet.graphs import uses
@@ -82,7 +83,9 @@ def plot_model(model_or_variant, to_file="img/alexnet.png"):
     picture = to_dot(model_or_variant).encode()
     if renderer is not None:
         picture = _render(renderer, kind, picture)
-    return _write(path, picture)
+    with replacing(path) as temporary:
+        Path(temporary).write_bytes(picture)
+    return path
 
 
 def to_dot(model):
@@ -236,15 +239,3 @@ def _render(renderer, kind, text):
             f"{renderer} could not draw the graph and said: {message}"
         ) from error
     return done.stdout
-
-
-def _write(path, content):
-    """Write bytes so that the file is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -10,6 +10,7 @@ from keras_alexnet.architectures import with_padding
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.blocks import Stage
 from keras_alexnet.blocks import draw_blocks
+from keras_alexnet.files import replacing
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -57,12 +58,14 @@ def plot_figure2(
     shape = input_shape or architecture.input_shape
     facts = trace(architecture, shape, classes)
     figure = draw_blocks(_stages(architecture.rows, facts, tuple(shape)))
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Without a salt and with a date, no two runs would write the same text.
     date = {"CreationDate" if path.suffix.lower() == ".pdf" else "Date": None}
     metadata = {} if path.suffix.lower() == ".png" else date
-    with matplotlib.rc_context({"svg.hashsalt": "keras_alexnet"}):
-        figure.savefig(path, dpi=150, metadata=metadata)
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "keras_alexnet"}),
+        replacing(path) as temporary,
+    ):
+        figure.savefig(temporary, dpi=150, metadata=metadata)
     return path
 
 

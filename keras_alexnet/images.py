@@ -78,7 +78,7 @@ def test_examples(data, class_names):
     if data == "fashion":
         return match_classes(_bundled("test"), class_names, "Fashion-MNIST")
     root = pathlib.Path(data)
-    if not root.is_dir():
+    if not data or not root.is_dir():
         raise ValueError(f"There is no folder {str(data)!r}.")
     tests = (root / name for name in TEST_FOLDERS)
     root = next((folder for folder in tests if folder.is_dir()), root)
@@ -125,7 +125,9 @@ def _folder(root):
         sorted(
             str(path)
             for path in folder.rglob("*")
-            if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+            if path.suffix.lower() in EXTENSIONS
+            and path.name[0] != "."
+            and path.is_file()
         )
         for folder in folders
     ]

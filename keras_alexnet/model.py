@@ -1,5 +1,6 @@
 """`AlexNet(...)`: a Keras model from the rows of an architecture."""
 
+import numbers
 import os
 from dataclasses import replace
 
@@ -112,20 +113,25 @@ def AlexNet(
     model = AlexNetModel(inputs, outputs, name=name or architecture.name)
     if weights is not None:
         model.load_weights(weights)
-    elif inputs is not images and None not in shape:
+    elif input_tensor is not None and None not in shape:
+        # There may be a rescaling in front that spoils the initial values.
         warn_if_unlearnable(model, test_images(inputs))
     return model
 
 
 def _check_arguments(weights, include_top, classes, pooling):
-    if weights is not None and not os.path.exists(weights):
+    if weights is not None and not (
+        isinstance(weights, str | os.PathLike) and os.path.isfile(weights)
+    ):
         raise ValueError(
             "The `weights` argument should be either `None` (random "
             "initialization) or the path of a weights file; no trained "
             "ImageNet weights are shipped with this package. "
             f"Received: weights={weights}"
         )
-    if not isinstance(classes, int) or classes < 1:
+    if isinstance(classes, bool) or not (
+        isinstance(classes, numbers.Integral) and classes >= 1
+    ):
         raise ValueError(
             f"`classes` must be a positive integer. Received: {classes}"
         )
@@ -151,7 +157,8 @@ def _inputs(architecture, include_top, input_tensor, input_shape):
                 f"Received: {tuple(input_shape)} and {shape}"
             )
     elif input_shape is not None:
-        shape = tuple(input_shape)
+        sequence = isinstance(input_shape, tuple | list)
+        shape = tuple(input_shape) if sequence else (input_shape,)
     else:
         height, width, channels = architecture.input_shape
         shape = (height, width, channels) if last else (channels, height, width)
@@ -165,7 +172,13 @@ def _inputs(architecture, include_top, input_tensor, input_shape):
 
 
 def _check_shape(architecture, shape, channels_last, include_top):
-    if len(shape) != 3 or shape[-1 if channels_last else 0] is None:
+    channels = shape[-1 if channels_last else 0] if shape else None
+    sizes = [n for n in shape if n is not None]
+    if (
+        len(shape) != 3
+        or channels is None
+        or not all(isinstance(n, numbers.Integral) and n > 0 for n in sizes)
+    ):
         raise ValueError(
             "`input_shape` must be a tuple of three integers: height, width "
             f"and channels. Received: input_shape={shape}"

@@ -3,6 +3,8 @@
 import contextlib
 import contextvars
 import functools
+import math
+import numbers
 
 import keras
 from keras import ops
@@ -48,7 +50,8 @@ class LocalResponseNormalization(keras.layers.Layer):
             by the number of values in a whole window (Caffe, PyTorch, ONNX,
             both cuda-convnets).
         groups: Integer, the number of towers that the maps fall into; no
-            window crosses from one tower into the next.
+            window crosses from one tower into the next (a window within a
+            map never does).
         axis: Integer, the axis of the maps.
         window: `"cross_map"` or `"within_map"`.
         **kwargs: Base layer keyword arguments, such as `name` and `dtype`.
@@ -70,9 +73,8 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     >>> x = np.ones((1, 55, 55, 96), "float32")
     >>> y = LocalResponseNormalization()(x)
-    >>> # In the middle: 1 / (2 + 1e-4 * 5) ** .75
-    >>> float(y[0, 0, 0, 48])
-    0.5944920182228088
+    >>> round(float(y[0, 0, 0, 48]), 6)  # 1 / (2 + 1e-4 * 5) ** .75
+    0.594492
     """
 
     def __init__(
@@ -93,11 +95,14 @@ class LocalResponseNormalization(keras.layers.Layer):
                 "`size` must be an odd positive integer, so that the window "
                 f"has a middle. Received: size={size}"
             )
-        if k <= 0 or alpha < 0:
+        constants = (k, alpha, beta)
+        if not all(isinstance(c, numbers.Real) for c in constants) or not (
+            0 < k < math.inf and 0 <= alpha < math.inf and abs(beta) < math.inf
+        ):
             raise ValueError(
                 "`k` must be positive and `alpha` must not be negative, so "
-                f"that no power of zero is taken. Received: k={k}, "
-                f"alpha={alpha}"
+                "that no power of zero is taken, and all must be finite. "
+                f"Received: k={k}, alpha={alpha}, beta={beta}"
             )
         if alpha_mode not in ("sum", "mean"):
             raise ValueError(
@@ -113,6 +118,8 @@ class LocalResponseNormalization(keras.layers.Layer):
             raise ValueError(
                 f"`groups` must be a positive integer. Received: {groups}"
             )
+        if not isinstance(axis, int):
+            raise ValueError(f"`axis` must be an integer. Received: {axis}")
         self.size = size
         self.alpha = alpha
         self.beta = beta
@@ -156,7 +163,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         double = keras.backend.standardize_dtype(inputs.dtype) == "float64"
         x = ops.cast(inputs, "float64" if double else "float32")
         y = _normalize(x, self.size, alpha, self.beta, self.k, groups, axes)
-        return ops.cast(y, inputs.dtype)
+        return ops.cast(y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

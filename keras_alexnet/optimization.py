@@ -19,7 +19,7 @@ class PaperSGD(keras.optimizers.SGD):
     Args:
         learning_rate: Float.
         momentum: Float.
-        decay: Float, applied to variables of rank 2 and up.
+        decay: Float, applied to all variables but those named "bias".
         **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Reference:
@@ -37,8 +37,13 @@ class PaperSGD(keras.optimizers.SGD):
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         self.decay = decay
 
+    def build(self, variables):
+        super().build(variables)
+        # Asked here, since TensorFlow's own variables have other names.
+        self._decays = [variable.name != "bias" for variable in variables]
+
     def update_step(self, gradient, variable, learning_rate):
-        if len(variable.shape) > 1:
+        if self._decays[self._get_variable_index(variable)]:
             gradient = gradient + self.decay * keras.ops.cast(
                 variable, gradient.dtype
             )

@@ -35,7 +35,7 @@ def training_batches(
         batch_size: Images in a batch.
         resize_pixels: The short side is resized to this.
         crop_pixels: Side of the random square.
-        flip: Whether to mirror every other image.
+        flip: Whether to mirror an image with probability 1/2.
         seed: Of order, crops and flips.
         channels: 3, or 1 for gray.
 
@@ -102,9 +102,11 @@ def read_image(image, channels):
     Gray values keep their single channel, see `_with_channels`.
     """
     if image.dtype == tf.string:
-        return tf.io.decode_image(
-            tf.io.read_file(image), channels, expand_animations=False
+        image = tf.io.decode_image(
+            tf.io.read_file(image), channels=3, expand_animations=False
         )
+        # GIF, BMP and WebP are not decoded to gray by TensorFlow.
+        return tf.image.rgb_to_grayscale(image) if channels == 1 else image
     return image[..., tf.newaxis]
 
 

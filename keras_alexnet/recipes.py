@@ -1,14 +1,18 @@
-"""How the networks are trained, as data. Standard library only.
+"""How the networks are trained, as data.
 
 The network itself stands in `architectures.py`: two documents, as in 2012.
 """
 
 import json
+import math
+import os
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import fields
 from dataclasses import replace
 from types import MappingProxyType
+
+from keras_alexnet.architectures import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Recipe:
         padding: As in `AlexNet`.
         resize_pixels: The short side of an image is resized to this.
         crop_pixels: Side of the square cut out of it, the network's input.
-        flip: Whether to mirror every other training image.
+        flip: Whether to mirror a training image with probability 1/2.
         batch_size: Images in a step, over all devices.
         epochs: Passes over the training images.
         learning_rate: Of the first epoch.
@@ -55,9 +59,19 @@ class Recipe:
     def __post_init__(self):
         for field in ("resize_pixels", "crop_pixels", "batch_size", "epochs"):
             _check(field, getattr(self, field), int, 1, None)
-        for field in ("learning_rate", "momentum", "weight_decay"):
+        for field in ("learning_rate", "weight_decay"):
             _check(field, getattr(self, field), int | float, 0, None)
+        _check("momentum", self.momentum, int | float, 0, 0.9999)
         _check("validation_fraction", self.validation_fraction, float, 0, 0.9)
+        _check("seed", self.seed, int, 0, 2**32 - 1)
+        for drop in self.rate_drops:
+            _check("rate_drops", drop, int, 1, None)
+        if not isinstance(self.data, str | os.PathLike):
+            raise ValueError(f"`data` must be a path. Received: {self.data!r}")
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"`flip` is true or false. Received: {self.flip}")
+        if self.variant not in VARIANTS:
+            raise ValueError(f"There is no variant {self.variant!r}.")
         if self.crop_pixels > self.resize_pixels:
             raise ValueError(
                 f"`crop_pixels` ({self.crop_pixels}) must not be larger than "
@@ -65,12 +79,15 @@ class Recipe:
                 "image that the crop is cut out of."
             )
         object.__setattr__(self, "rate_drops", tuple(self.rate_drops))
+        object.__setattr__(self, "data", os.fspath(self.data))
 
 
 def _check(name, value, kind, least, most):
     fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not fits or value < least or (most is not None and value > most):
-        limit = f"at least {least}" + (f", at most {most}" if most else "")
+    most = math.inf if most is None else most
+    if not fits or not least <= value <= most or value == math.inf:
+        limit = f"at least {least}"
+        limit += f", at most {most}" if most < math.inf else ""
         raise ValueError(
             f"`{name}` must be a number, {limit}. Received: {name}={value!r}"
         )

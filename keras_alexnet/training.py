@@ -1,5 +1,6 @@
 """`train(recipe, workdir)`: from a recipe to a run folder."""
 
+import math
 import os
 import pathlib
 import warnings
@@ -8,11 +9,13 @@ import keras
 import tensorflow as tf
 
 from keras_alexnet import charts
+from keras_alexnet.architectures import get_architecture
+from keras_alexnet.arithmetic import trace
 from keras_alexnet.checkpoint import Run
-from keras_alexnet.checkpoint import replacing
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.distribution import training_strategy
 from keras_alexnet.evaluation import evaluate
+from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
 from keras_alexnet.optimization import PaperSGD
 from keras_alexnet.optimization import metrics
@@ -21,7 +24,7 @@ from keras_alexnet.pipeline import evaluation_batches
 from keras_alexnet.pipeline import training_batches
 from keras_alexnet.prediction import check_image
 from keras_alexnet.recipes import get_recipe
-from keras_alexnet.summary import summary
+from keras_alexnet.tables import summary
 
 
 def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
@@ -57,9 +60,16 @@ def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
     train_examples, test_examples = load_examples(
         recipe.data, recipe.validation_fraction, recipe.seed
     )
+    # Refuses images that are too small, before anything is written.
+    side = recipe.crop_pixels
+    channels = get_architecture(recipe.variant).input_shape[-1]
+    trace(recipe.variant, (side, side, channels), padding=recipe.padding)
     strategy = training_strategy(devices)
     replicas = strategy.num_replicas_in_sync
-    batch_size = _batch_size(recipe, len(train_examples), replicas)
+    batch_sizes = (
+        _batch_size(recipe, len(train_examples), replicas),
+        _test_batch_size(len(test_examples), recipe.batch_size, replicas),
+    )
     workdir = workdir or os.path.join("runs", recipe.name)
     run = Run.create(workdir, recipe, train_examples.class_names)
     keras.utils.set_random_seed(recipe.seed)
@@ -69,9 +79,7 @@ def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
     _describe(run, model)
     try:
         model.fit(
-            **_batches(
-                run, train_examples, test_examples, batch_size, replicas
-            ),
+            **_batches(run, train_examples, test_examples, *batch_sizes),
             epochs=recipe.epochs,
             shuffle=False,  # the batches are shuffled
             callbacks=_callbacks(run, model),
@@ -113,7 +121,7 @@ def _batch_size(recipe, examples, replicas):
     return batch_size
 
 
-def _batches(run, train_examples, test_examples, batch_size, replicas):
+def _batches(run, train_examples, test_examples, batch_size, test_batch_size):
     """What `fit` is fed with."""
     recipe = run.recipe
     sizes = {
@@ -134,9 +142,7 @@ def _batches(run, train_examples, test_examples, batch_size, replicas):
         "validation_data": evaluation_batches(
             test_examples,
             recipe.variant,
-            batch_size=_test_batch_size(
-                len(test_examples), batch_size, replicas
-            ),
+            batch_size=test_batch_size,
             **sizes,
         ),
     }
@@ -149,6 +155,11 @@ def _callbacks(run, model):
         return rate_at(epoch, recipe.learning_rate, recipe.rate_drops)
 
     def end_epoch(epoch, logs):
+        if not math.isfinite(logs["loss"]):
+            raise ValueError(
+                f"The training diverged in epoch {epoch + 1}: the loss is "
+                f"{logs['loss']}; choose a smaller learning rate."
+            )
         run.save_weights(model)
         run.log_epoch(epoch, logs)
 
@@ -160,10 +171,14 @@ def _callbacks(run, model):
 
 def _test_batch_size(count, batch_size, replicas):
     """The largest batch that leaves no replica without an example."""
-    return next(
-        size
-        for size in range(batch_size, 0, -1)
-        if count % size == 0 or count % size >= replicas
+    for size in range(batch_size, replicas - 1, -1):
+        if count >= replicas and (
+            count % size == 0 or count % size >= replicas
+        ):
+            return size
+    raise ValueError(
+        f"{count} test images cannot be dealt out to {replicas} devices so "
+        "that none is left without; use fewer devices or other test images."
     )
 
 

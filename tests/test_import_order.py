@@ -13,7 +13,8 @@ PACKAGE = Path(keras_alexnet.__file__).parent
 LEVELS = {
     "__init__": -1,  # imports the others at the first use
     "rows": 0,
-    "recipes": 0,
+    "recipes": 0.7,
+    "files": 0,
     "architectures": 0.5,
     "arithmetic": 1,
     "images": 1,
@@ -27,7 +28,7 @@ LEVELS = {
     "model": 2,
     "pipeline": 2,
     "weights": 3,
-    "summary": 3,
+    "tables": 3,
     "diagrams": 3,
     "figure2": 3,
     "optimization": 3,

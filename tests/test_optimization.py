@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_alexnet.layers import LocallyConnected2D
 from keras_alexnet.optimization import PaperSGD
 from keras_alexnet.optimization import rate_at
 
@@ -10,7 +11,10 @@ from keras_alexnet.optimization import rate_at
 def test_update_equals_the_papers_formula_over_rate_drops():
     generator = np.random.default_rng(0)
     kernel, bias = generator.normal(size=(4, 3)), generator.normal(size=3)
-    variables = [keras.Variable(v.astype("float32")) for v in (kernel, bias)]
+    variables = [
+        keras.Variable(value.astype("float32"), name=name)
+        for name, value in (("kernel", kernel), ("bias", bias))
+    ]
     optimizer = PaperSGD(0.01)
     speeds = [np.zeros_like(kernel), np.zeros_like(bias)]
     values = [kernel.copy(), bias.copy()]
@@ -43,3 +47,20 @@ def test_config_round_trip():
     again = keras.saving.deserialize_keras_object(config)
     assert isinstance(again, PaperSGD)
     assert again.get_config() == optimizer.get_config()
+
+
+def test_only_biases_do_not_decay_whatever_their_rank():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            LocallyConnected2D(2, 3),
+            keras.layers.Flatten(),
+        ]
+    )
+    model.set_weights([np.ones_like(w) for w in model.get_weights()])
+    optimizer = PaperSGD(1.0, momentum=0.0, decay=0.1)
+    zeros = [np.zeros(v.shape, "float32") for v in model.trainable_variables]
+    optimizer.apply(zeros, model.trainable_variables)
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(kernel, 0.9)
+    np.testing.assert_allclose(bias, 1.0)

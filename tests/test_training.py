@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet.checkpoint import replacing
+from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
 from keras_alexnet.recipes import get_recipe
 
@@ -99,7 +99,11 @@ def test_a_folder_is_not_trained_into_twice(run):
     [
         ("recipe.json", "{", "is damaged"),
         ("recipe.json", '{"name": "x", "colour": 1}', "is damaged"),
+        ("recipe.json", '{"name": "x", "padding": 5}', "padding"),
         ("classes.json", None, "is not a run folder"),
+        ("classes.json", "[1, 2]", "is damaged"),
+        ("classes.json", '"ab"', "is damaged"),
+        ("results.json", "", "is damaged"),
         ("model.weights.h5", "not HDF5", "is damaged"),
         ("model.weights.h5", None, "has no weights yet"),
     ],
@@ -124,6 +128,32 @@ def test_photos_in_class_folders(class_folders, tmp_path):
     assert run.results["examples"] == 5  # a fifth of each class, at least one
     evaluation = ka.evaluate(run, data=folder)
     assert evaluation.examples == 27
+
+
+def test_gray_networks_read_every_format(class_folders, tmp_path):
+    folder = class_folders({"blue": 4, "red": 4})
+    for name in ("blue", "red"):
+        image = keras.utils.load_img(folder / name / "000.png")
+        image.save(folder / name / "more.gif")
+        image.save(folder / name / "more.bmp")
+        image.convert("CMYK").save(folder / name / "more.jpg")
+    recipe = get_recipe("smoke", data=folder, variant="lenet5", batch_size=4)
+    run = ka.train(recipe, tmp_path / "run", verbose=0)
+    files = sorted((folder / "red").iterdir())
+    assert len(ka.predict(run, files)) == 7
+
+
+def test_a_refused_training_leaves_no_folder(tmp_path):
+    recipe = get_recipe("smoke", variant="alexnet")
+    with pytest.raises(ValueError, match="67x67"):
+        ka.train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_refused(tmp_path):
+    recipe = get_recipe("smoke", learning_rate=1e6, batch_size=1000)
+    with pytest.raises(ValueError, match="diverged in epoch 1"):
+        ka.train(recipe, tmp_path / "run", verbose=0)
 
 
 def test_an_unreadable_image_is_named(class_folders, tmp_path):

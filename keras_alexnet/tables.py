@@ -42,7 +42,9 @@ def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
             architecture.name,
             architecture.title,
             architecture.source,
-            tuple(input_shape or architecture.input_shape),
+            tuple(
+                architecture.input_shape if input_shape is None else input_shape
+            ),
             tuple(trace(architecture, input_shape, classes, padding)),
         )
     if (padding, input_shape, classes) != (None, None, None):
@@ -50,11 +52,12 @@ def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
             "`padding`, `input_shape` and `classes` are for variants; a model "
             "has its own, so give them to `AlexNet` and leave them out here."
         )
+    shapes = input_shapes(model_or_variant)  # refuses what is no such model
     return Summary(
         model_or_variant.name,
         "a Keras model",
         "its own layers",
-        input_shapes(model_or_variant),
+        shapes,
         tuple(model_facts(model_or_variant)),
     )
 

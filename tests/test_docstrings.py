@@ -1,0 +1,42 @@
+"""The examples in the docstrings run and print what they say."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+
+import keras_alexnet as ka
+
+# train's example trains; tests/test_training.py does that.
+MODULES = (
+    "arithmetic",
+    "augment",
+    "diagrams",
+    "figure2",
+    "layers",
+    "model",
+    "normalization",
+    "tables",
+    "weights",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(f"keras_alexnet.{name}")
+    failed, _ = doctest.testmod(module, extraglobs={"np": np, "ka": ka})
+    assert failed == 0
+
+
+def test_public_names_stay_what_they_are():
+    """Importing a module must not hide a function of the same name."""
+    before = {name: getattr(ka, name) for name in ka.__all__}
+    for path in ("training", "cli", "diagrams", "weights", "figure2"):
+        importlib.import_module(f"keras_alexnet.{path}")
+    after = {name: getattr(ka, name) for name in ka.__all__}
+    assert before == after
+    assert callable(ka.summary)
+    ka.summary("lenet5")
+    assert ka.summary("lenet5").name == "lenet5"
