@@ -238,9 +238,9 @@ def _differentiable(x, forward, backward, constants):
 def _compiled(shape, constants):
     """Forward and backward as one compiled XLA function each.
 
-    On two CPU cores 5 to 8 times as fast as
-    tf.nn.local_response_normalization (benchmarks/normalization.py), also
-    inside a model that is not compiled. Each shape and set of constants has
+    On two CPU cores about five times as fast as
+    tf.nn.local_response_normalization (benchmarks/README.md), also inside a
+    model that is not compiled. Each shape and set of constants has
     functions of its own; the partials keep TensorFlow from counting these as
     retracings of one, and warning.
     """
