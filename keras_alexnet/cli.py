@@ -2,6 +2,7 @@
 answers at once."""
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -29,8 +30,6 @@ def main(arguments=None):
         The exit code: 0, 2 for a mistake of the caller, 130 if interrupted.
     """
     options = _parser().parse_args(arguments)
-    # TensorFlow's notes about oneDNN and CUDA are not for this reader.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         options.command(options)
     except (ValueError, OSError) as error:
@@ -43,6 +42,22 @@ def main(arguments=None):
         print("keras-alexnet: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _load_tensorflow():
+    """Import TensorFlow without its notes about oneDNN and CUDA.
+
+    It writes them before it reads any setting, so the channel is closed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("keras")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _parser():
@@ -167,6 +182,7 @@ def _plot(options):
         to_file = options.to_file or f"img/{options.variant}_figure2.png"
         print(plot_figure2(options.variant, to_file, **arguments))
         return
+    _load_tensorflow()
     from keras_alexnet.diagrams import plot_model
     from keras_alexnet.model import AlexNet
 
@@ -226,6 +242,7 @@ def _train(options):
     if not recipe.data:
         raise ValueError(f"The recipe {name} needs --data DIR.")
     folder = options.run_dir or _free_folder(os.path.join("runs", name))
+    _load_tensorflow()
     from keras_alexnet.training import train
 
     run = train(recipe, folder, options.devices, verbose=1)
@@ -253,6 +270,7 @@ def _evaluate_parser(commands):
 
 
 def _evaluate(options):
+    _load_tensorflow()
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.evaluation import evaluate
 
@@ -269,6 +287,7 @@ def _predict_parser(commands):
 
 
 def _predict(options):
+    _load_tensorflow()
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.prediction import predict
 

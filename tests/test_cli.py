@@ -151,6 +151,13 @@ def test_train_evaluate_predict(tmp_path, class_folders, capsys):
     assert "missing red; unknown green" in sentence
 
 
+def test_a_terminal_sees_one_sentence_and_nothing_of_tensorflow(tmp_path):
+    result = run_command("evaluate", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("keras-alexnet: ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_default_run_folder_is_the_next_free_one(tmp_path, monkeypatch):
     from keras_alexnet.cli import _free_folder
 
