@@ -169,21 +169,28 @@ def test_default_run_folder_is_the_next_free_one(tmp_path, monkeypatch):
 
 
 def test_interrupting_is_not_an_error_with_a_traceback(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keras_alexnet", "train"]
-        + ["--run-dir", str(tmp_path / "run")],
+    folder = tmp_path / "run"
+    # A shell's background jobs ignore Ctrl-C, and so would their children.
+    script = (
+        "import signal, sys\nfrom keras_alexnet.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.exit(main(['train', '--run-dir', sys.argv[1]]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background jobs ignore Ctrl-C, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "recipe.json").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (folder / "recipe.json").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
