@@ -2,12 +2,14 @@
 
 import contextlib
 import contextvars
-import functools
 import math
 import numbers
 
 import keras
 from keras import ops
+
+from keras_alexnet.lrn import native
+from keras_alexnet.lrn import normalize
 
 _EXPORTING = contextvars.ContextVar("exporting", default=False)
 
@@ -187,7 +189,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 
 def _normalize(x, size, alpha, beta, k, groups, axes):
-    """x / (k + alpha * windowed sum of squares) ** beta, the fastest way."""
+    """The normalization of each group of maps."""
     constants = (size, alpha, beta, k, axes)
     shape = ops.shape(x)
     if groups > 1:  # (..., maps, ...) -> (..., groups, maps / groups, ...)
@@ -195,138 +197,5 @@ def _normalize(x, size, alpha, beta, k, groups, axes):
         split = (groups, shape[axis] // groups)
         x = ops.reshape(x, (*shape[:axis], *split, *shape[axis + 1 :]))
         constants = (size, alpha, beta, k, (axis + 1,))
-    backend = keras.backend.backend()
-    if backend == "torch":  # whose autograd does it
-        y, _ = _forward(x, *constants)
-    elif backend != "tensorflow":
-        y = _differentiable(x, _forward, _backward, constants)
-    elif _EXPORTING.get():
-        y = _native(x, *constants)
-    else:
-        compiled = _compiled(tuple(x.shape[1:]), constants)
-        y = _differentiable(x, *compiled, constants)
+    y = (native if _EXPORTING.get() else normalize)(x, *constants)
     return ops.reshape(y, shape) if groups > 1 else y
-
-
-def _differentiable(x, forward, backward, constants):
-    """The normalization with its gradient in closed form."""
-
-    @ops.custom_gradient
-    def normalize(x):
-        # Without a gradient, a tape does not look into `forward`.
-        y, padded = forward(ops.stop_gradient(x), *constants)
-
-        # The padded input, which depends on x for a second derivative.
-        @ops.custom_gradient
-        def pad(x):
-            def gradient(*args, upstream=None):
-                (upstream,) = args or (upstream,)
-                return _crop(upstream, constants[0], constants[-1])
-
-            return padded, gradient
-
-        def gradient(*args, upstream=None):
-            (upstream,) = args or (upstream,)
-            return backward(pad(x), upstream, *constants)
-
-        return y, gradient
-
-    return normalize(x)
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(shape, constants):
-    """Forward and backward as one compiled XLA function each.
-
-    On two CPU cores about five times as fast as
-    tf.nn.local_response_normalization (benchmarks/README.md), also inside a
-    model that is not compiled. Each shape and set of constants has
-    functions of its own; the partials keep TensorFlow from counting these as
-    retracings of one, and warning.
-    """
-    import tensorflow as tf
-
-    return tuple(
-        tf.function(
-            functools.partial(f),
-            jit_compile=True,
-            autograph=False,
-            reduce_retracing=True,
-        )
-        for f in (_forward, _backward)
-    )
-
-
-def _forward(x, size, alpha, beta, k, axes):
-    """The output, and the padded input that the gradient wants."""
-    padded = _pad(x, size, axes)
-    d = k + alpha * _windowed_sum(padded * padded, size, axes)
-    return _crop(padded, size, axes) * _power(d, beta), padded
-
-
-def _backward(padded, dy, size, alpha, beta, k, axes):
-    """With d = k + alpha W(x^2), s = d^-beta and W the windowed sum:
-
-    dx = dy s - 2 alpha beta x W(dy x s / d).
-    """
-    x = _crop(padded, size, axes)
-    d = k + alpha * _windowed_sum(padded * padded, size, axes)
-    s = _power(d, beta)
-    inner = _windowed_sum(_pad(dy * x * s / d, size, axes), size, axes)
-    return dy * s - (2.0 * alpha * beta) * x * inner
-
-
-def _power(d, beta):
-    """d ** -beta; roots are several times faster than powers."""
-    if beta == 0.75:
-        return ops.rsqrt(d * ops.sqrt(d))
-    if beta == 0.5:
-        return ops.rsqrt(d)
-    return ops.power(d, -beta)
-
-
-def _pad(x, size, axes):
-    radius = size // 2
-    return ops.pad(
-        x, [(radius, radius) if a in axes else (0, 0) for a in range(x.ndim)]
-    )
-
-
-def _crop(padded, size, axes):
-    for axis in axes:
-        length = ops.shape(padded)[axis] - (size - 1)
-        padded = _slice(padded, axis, size // 2, length)
-    return padded
-
-
-def _slice(x, axis, start, length):
-    return x[(*(slice(None),) * axis, slice(start, start + length))]
-
-
-def _windowed_sum(x, size, axes):
-    """Sums over `size` neighbors along each of `axes`, whole windows only."""
-    for axis in axes:
-        length = ops.shape(x)[axis] - (size - 1)
-        last = _slice(x, axis, size - 1, length)
-        if size > 1:  # pairs first: half the additions
-            pairs = _slice(x, axis, 0, length + size - 2) + _slice(
-                x, axis, 1, length + size - 2
-            )
-        for start in range(0, size - 1, 2):
-            last = last + _slice(pairs, axis, start, length)
-        x = last
-    return x
-
-
-def _native(x, size, alpha, beta, k, axes):
-    """TensorFlow's own operation where it applies; converters know it."""
-    import tensorflow as tf
-
-    if axes != (x.ndim - 1,) or x.dtype != "float32":
-        y, _ = _forward(x, size, alpha, beta, k, axes)
-        return y
-    shape, rank = tf.shape(x), x.ndim
-    if rank != 4:  # the operation takes no other rank
-        x = tf.reshape(x, tf.stack([shape[0], -1, 1, x.shape[-1]]))
-    y = tf.nn.local_response_normalization(x, size // 2, k, alpha, beta)
-    return tf.reshape(y, shape) if rank != 4 else y

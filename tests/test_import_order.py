@@ -19,6 +19,7 @@ LEVELS = {
     "arithmetic": 1,
     "images": 1,
     "augment": 1,
+    "lrn": 0.9,
     "normalization": 1,
     "signal": 1,
     "blocks": 1,

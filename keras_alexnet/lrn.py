@@ -1,0 +1,180 @@
+"""The formula of local response normalization, and its gradient.
+
+With d = k + alpha W(x^2) and s = d^-beta, W being the windowed sum:
+
+    y  = x s
+    dx = dy s - 2 alpha beta x W(dy x s / d)
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+
+def normalize(x, size, alpha, beta, k, axes):
+    """x / (k + alpha * windowed sum of squares) ** beta, the fastest way."""
+    constants = {"alpha": alpha, "beta": beta, "k": k}
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        window = functools.partial(padded_window, size=size, axes=axes)
+        if backend == "torch":  # whose autograd does it
+            return _forward(x, window, **constants)
+        return _differentiable(x, *_formulas(window, constants))
+    shape = tuple(x.shape[1:])
+    if axes != (x.ndim - 1,):
+        return _differentiable(x, *_compiled(shape, size, alpha, beta, k, axes))
+    y = _differentiable(
+        ops.reshape(x, (-1,)), *_compiled(shape, size, alpha, beta, k, None)
+    )
+    return ops.reshape(y, ops.shape(x))
+
+
+def native(x, size, alpha, beta, k, axes):
+    """TensorFlow's own operation where it applies; converters know it."""
+    import tensorflow as tf
+
+    if axes != (x.ndim - 1,) or x.dtype != "float32":
+        window = functools.partial(padded_window, size=size, axes=axes)
+        return _forward(x, window, alpha, beta, k)
+    shape, rank = tf.shape(x), x.ndim
+    if rank != 4:  # the operation takes no other rank
+        x = tf.reshape(x, tf.stack([shape[0], -1, 1, x.shape[-1]]))
+    y = tf.nn.local_response_normalization(x, size // 2, k, alpha, beta)
+    return tf.reshape(y, shape) if rank != 4 else y
+
+
+def _forward(x, window, alpha, beta, k):
+    d = k + alpha * window(x * x)
+    return ops.reshape(x, ops.shape(d)) * _power(d, beta)
+
+
+def _backward_inner(x, dy, window, alpha, beta, k):
+    """The part of the gradient that a second window sums: dy x s / d."""
+    d = k + alpha * window(x * x)
+    shape = ops.shape(d)
+    return ops.reshape(dy, shape) * ops.reshape(x, shape) * _power(d, beta) / d
+
+
+def _backward(x, dy, inner, window, alpha, beta, k):
+    d = k + alpha * window(x * x)
+    shape = ops.shape(d)
+    x, dy = ops.reshape(x, shape), ops.reshape(dy, shape)
+    return dy * _power(d, beta) - (2.0 * alpha * beta) * x * window(inner)
+
+
+def _power(d, beta):
+    """d ** -beta; roots are several times faster than powers."""
+    if beta == 0.75:
+        return ops.rsqrt(d * ops.sqrt(d))
+    if beta == 0.5:
+        return ops.rsqrt(d)
+    return ops.power(d, -beta)
+
+
+def _formulas(window, constants):
+    """The three formulas with their window and constants."""
+    # Partials: of closures, TensorFlow would count each new one as a
+    # retracing of the last, and warn.
+    return [
+        functools.partial(formula, window=window, **constants)
+        for formula in (_forward, _backward_inner, _backward)
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(shape, size, alpha, beta, k, axes):
+    """The three formulas, each one XLA function: one pass over the memory.
+
+    On two CPU cores several times as fast as
+    tf.nn.local_response_normalization (benchmarks/README.md), also inside a
+    model that is not compiled. As one function, XLA would store d and s
+    between the halves of the gradient, which costs more than computing them
+    twice. Each shape and set of constants has functions of its own.
+    """
+    import tensorflow as tf
+
+    if axes is None:
+        window = functools.partial(flat_window, size=size, maps=shape[-1])
+    else:
+        window = functools.partial(padded_window, size=size, axes=axes)
+    formulas = _formulas(window, {"alpha": alpha, "beta": beta, "k": k})
+    compiler = tf.function(
+        jit_compile=True, autograph=False, reduce_retracing=True
+    )
+    return tuple(compiler(formula) for formula in formulas)
+
+
+def _differentiable(x, forward, backward_inner, backward):
+    """The normalization with its gradient in closed form."""
+
+    @ops.custom_gradient
+    def normalize(x):
+        def gradient(*args, upstream=None):
+            (upstream,) = args or (upstream,)
+            inner = backward_inner(x, upstream)
+            dx = backward(x, upstream, ops.reshape(inner, ops.shape(x)))
+            return ops.reshape(dx, ops.shape(x))
+
+        # Without a gradient, a tape does not look into `forward`.
+        y = forward(ops.stop_gradient(x))
+        return ops.reshape(y, ops.shape(x)), gradient
+
+    return normalize(x)
+
+
+def padded_window(x, size, axes):
+    """Sums over `size` neighbors along each of `axes`, zeros beyond."""
+    radius = size // 2
+    for axis in axes:
+        length = ops.shape(x)[axis]
+        padding = [(0, 0)] * x.ndim
+        padding[axis] = (radius, radius)
+        padded = ops.pad(x, padding)
+        x = sum(_slice(padded, axis, start, length) for start in range(size))
+    return x
+
+
+def _slice(x, axis, start, length):
+    return x[(*(slice(None),) * axis, slice(start, start + length))]
+
+
+def flat_window(flat, size, maps):
+    """Sums over `size` neighbors along the last axis, a row per position.
+
+    For TensorFlow: no zeros are stored around the maps. A neighbor is read
+    at its distance in memory, and left out by a mask where it belongs to
+    another position. All rows but the first and the last can be read so.
+
+    Args:
+        flat: `(rows * maps,)`, all values in a row.
+        size: Integer, the window's width.
+        maps: Integer, the length of the last axis.
+
+    Returns:
+        `(rows, maps)`.
+    """
+    import tensorflow as tf
+
+    rows = tf.size(flat) // maps
+    channel = tf.range(maps)
+    middle = tf.maximum(rows - 2, 0)
+    total = 0.0
+    for distance in range(-(size // 2), size // 2 + 1):
+        if abs(distance) < maps:
+            start = maps + distance
+            neighbor = flat[start : start + middle * maps]
+            neighbor = tf.reshape(neighbor, (middle, maps))
+            if distance:
+                inside = (channel >= -distance) & (channel < maps - distance)
+                neighbor = tf.where(inside, neighbor, 0)
+            total = total + neighbor
+    x = tf.reshape(flat, (rows, maps))
+    first, last = x[:1], x[1:][-1:]
+    before, after = tf.shape(first)[0], tf.shape(last)[0]
+    ends = functools.partial(padded_window, size=size, axes=(1,))
+    return (
+        tf.pad(total, [(before, after), (0, 0)])
+        + tf.pad(ends(first), [(0, rows - before), (0, 0)])
+        + tf.pad(ends(last), [(rows - after, 0), (0, 0)])
+    )
