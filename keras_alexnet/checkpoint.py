@@ -5,10 +5,14 @@ import json
 import pathlib
 import warnings
 
+import numpy as np
+
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
+from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.shards import MEAN_IMAGE
 
 
 class Run:
@@ -76,6 +80,37 @@ class Run:
     def channels(self):
         """Channels of the network's images: 3, or 1 for gray."""
         return get_architecture(self.recipe.variant).input_shape[-1]
+
+    @property
+    def sizes(self):
+        """How images are cut for the network, as `pipeline` takes it."""
+        return {
+            "resize_pixels": self.recipe.resize_pixels,
+            "crop_pixels": self.recipe.crop_pixels,
+            "channels": self.channels,
+        }
+
+    def pixels_to_input(self):
+        """The layer that makes of pixels what the network was trained on.
+
+        Raises:
+            ValueError: if the run's mean image is missing or damaged.
+        """
+        mean_image = None
+        if self.recipe.mean == "image":
+            path = self.path(MEAN_IMAGE)
+            try:
+                mean_image = np.load(path)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"{str(path)!r} cannot be read: {error}; the network "
+                    "needs the mean image of its training."
+                ) from error
+        return PixelsToInput(
+            self.recipe.variant,
+            mean_image=mean_image,
+            training_divisor=self.recipe.training_divisor,
+        )
 
     def build_model(self, **kwargs):
         """The network of this run, untrained."""

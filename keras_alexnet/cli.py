@@ -8,6 +8,7 @@ import os
 import sys
 
 from keras_alexnet import __version__
+from keras_alexnet import cli_data
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.recipes import get_recipe
@@ -27,11 +28,12 @@ def main(arguments=None):
         arguments: List of words; those of the process if `None`.
 
     Returns:
-        The exit code: 0, 2 for a mistake of the caller, 130 if interrupted.
+        The exit code: 0, 1 if `check-data` found what would stop a training,
+        2 for a mistake of the caller, 130 if interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
@@ -41,7 +43,6 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("keras-alexnet: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def _load_tensorflow():
@@ -75,6 +76,12 @@ def _parser():
     _train_parser(commands)
     _evaluate_parser(commands)
     _predict_parser(commands)
+    text = "resize photos once, into shards that are read several times faster"
+    prepare = _command(commands, "prepare-data", None, text)
+    cli_data.add_prepare_data(prepare, _positive)
+    text = "read every image of a folder and tell what would stop a training"
+    check = _command(commands, "check-data", None, text)
+    cli_data.add_check_data(check)
     return parser
 
 
@@ -214,6 +221,13 @@ def _train_parser(commands):
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
     parser.add_argument("--resize-pixels", type=_positive, metavar="N")
     parser.add_argument("--crop-pixels", type=_positive, metavar="N")
+    parser.add_argument(
+        "--color-noise",
+        type=float,
+        metavar="X",
+        help="along the principal components; the paper's is 0.1",
+    )
+    cli_data.add_bad_ratio(parser)
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument(
         "--devices",
@@ -234,6 +248,8 @@ def _train(options):
         "learning_rate",
         "resize_pixels",
         "crop_pixels",
+        "color_noise",
+        "max_bad_ratio",
         "seed",
     )
     changes = {n: getattr(options, n) for n in names}
@@ -252,6 +268,9 @@ def _train(options):
         f"images (top-1 error {results['top1_error_percent']:.2f} %). "
         f"Everything is in {run.folder}"
     )
+    if results["skipped_files"]:
+        listed = run.path("skipped.csv")
+        print(f"{results['skipped_files']} files were skipped, see {listed}")
 
 
 def _free_folder(folder):

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
+from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import match_classes
 from keras_alexnet.images import test_examples
 from keras_alexnet.pipeline import evaluation_batches
+from keras_alexnet.skipping import SkippedFiles
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,13 @@ class Evaluation:
         confusion: Array of counts, `[true class, predicted class]`.
         top5_correct: Number of examples whose class is among the five (or
             all, where there are fewer) most probable.
+        skipped_files: Number of files that could not be read, not counted.
     """
 
     class_names: tuple[str, ...]
     confusion: np.ndarray
     top5_correct: int
+    skipped_files: int = 0
 
     @property
     def examples(self):
@@ -37,7 +42,7 @@ class Evaluation:
 
     def to_dict(self):
         """The figures as plain numbers, errors in percent as in the paper."""
-        per_class = np.diag(self.confusion) / self.confusion.sum(axis=1)
+        per_class = np.diag(self.confusion) / self.confusion.sum(axis=1).clip(1)
         return {
             "examples": self.examples,
             "accuracy": self.accuracy,
@@ -47,6 +52,7 @@ class Evaluation:
                 zip(self.class_names, per_class.tolist(), strict=True)
             ),
             "confusion": self.confusion.tolist(),
+            "skipped_files": self.skipped_files,
         }
 
     def __str__(self):
@@ -61,6 +67,8 @@ class Evaluation:
             f"  {name:<{width}}  {share:.3f}"
             for name, share in facts["accuracy_per_class"].items()
         ]
+        if self.skipped_files:
+            lines.append(f"{self.skipped_files} files could not be read.")
         return "\n".join(lines)
 
 
@@ -69,34 +77,46 @@ def evaluate(run, data=None):
 
     Args:
         run: A `Run`.
-        data: Data set to test on, as in `images.test_examples`; the run's
-            own test examples if `None`.
+        data: Data set to test on, as in `images.test_examples`, or
+            `Examples`; the run's own test examples if `None`.
 
     Returns:
-        An `Evaluation`.
+        An `Evaluation`; files that cannot be read, up to the part that the
+        run's recipe bears, do not count.
+
+    Raises:
+        ValueError: if the data are not usable or more files are unreadable.
     """
     recipe = run.recipe
-    if data is not None:
+    if data is None and not recipe.data:
+        raise ValueError(
+            "The run was trained on arrays in memory; say what to test on."
+        )
+    if isinstance(data, Examples):
+        examples = match_classes(data, run.class_names, "the examples")
+    elif data is not None:
         examples = test_examples(data, run.class_names)
     else:
         _, examples = load_examples(
             recipe.data, recipe.validation_fraction, recipe.seed
         )
         examples = match_classes(examples, run.class_names, recipe.data)
-    model = run.load_model()
+    skipped = SkippedFiles(len(examples), recipe.max_bad_ratio)
+    model, to_input = run.load_model(), run.pixels_to_input()
     batches = evaluation_batches(
-        examples,
-        recipe.variant,
-        batch_size=recipe.batch_size,
-        resize_pixels=recipe.resize_pixels,
-        crop_pixels=recipe.crop_pixels,
-        channels=run.channels,
+        examples, batch_size=recipe.batch_size, skipped=skipped, **run.sizes
     )
     classes = len(run.class_names)
     confusion, top5_correct = np.zeros((classes, classes), int), 0
-    for images, labels in batches:
-        scores, labels = model.predict_on_batch(images), labels.numpy()
-        order = np.argsort(-scores, axis=1, kind="stable")
-        np.add.at(confusion, (labels, order[:, 0]), 1)
-        top5_correct += int((order[:, :5] == labels[:, None]).sum())
-    return Evaluation(run.class_names, confusion, top5_correct)
+    try:
+        for inputs, labels, weights in batches:
+            scores = model.predict_on_batch(to_input(*inputs))
+            read = weights.numpy() > 0
+            scores, labels = scores[read], labels.numpy()[read]
+            order = np.argsort(-scores, axis=1, kind="stable")
+            np.add.at(confusion, (labels, order[:, 0]), 1)
+            top5_correct += int((order[:, :5] == labels[:, None]).sum())
+    except tf.errors.OpError:
+        skipped.check()
+        raise
+    return Evaluation(run.class_names, confusion, top5_correct, len(skipped))

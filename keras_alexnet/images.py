@@ -1,4 +1,4 @@
-"""Where examples come from: folders of class folders, the bundled set."""
+"""Where examples come from: folders, prepared shards, the bundled set."""
 
 import pathlib
 from dataclasses import dataclass
@@ -6,8 +6,13 @@ from importlib import resources
 
 import numpy as np
 
-# What tf.io.decode_image reads.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+from keras_alexnet.labels import is_flat
+from keras_alexnet.labels import read_label_list
+from keras_alexnet.reading import EXTENSIONS
+from keras_alexnet.shards import Shards
+from keras_alexnet.shards import is_prepared
+from keras_alexnet.shards import read_dataset
+
 TEST_FOLDERS = ("test", "val", "validation")
 
 
@@ -16,28 +21,79 @@ class Examples:
     """Labeled images.
 
     Args:
-        images: Array of gray images `(count, height, width)` of 0..255, or
-            array of the paths of image files.
+        images: `uint8` array of gray images `(count, height, width)` or of
+            RGB images `(count, height, width, 3)`, values 0..255; or array
+            of the paths of image files; or the `Shards` of a prepared folder.
         labels: Array of indices into `class_names`.
         class_names: Names of the classes.
+
+    Raises:
+        ValueError: if the arrays do not fit each other.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Shards
     labels: np.ndarray
     class_names: tuple[str, ...]
 
+    def __post_init__(self):
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        if not isinstance(self.images, Shards):
+            object.__setattr__(self, "images", np.asarray(self.images))
+            _check_images(self.images)
+        labels = np.asarray(self.labels)
+        if labels.shape != (len(self.images),):
+            raise ValueError(
+                f"There are {len(self.images)} images, but the labels have "
+                f"the shape {labels.shape}; expected one label an image."
+            )
+        classes = len(self.class_names)
+        if len(labels) and not (
+            labels.dtype.kind in "iu"
+            and 0 <= labels.min() <= labels.max() < classes
+        ):
+            raise ValueError(
+                f"Labels must be integers from 0 to {classes - 1}, the places "
+                f"of the {classes} class names. Received: {labels.dtype}, "
+                f"{labels.min()} to {labels.max()}"
+            )
+        object.__setattr__(self, "labels", labels.astype("int64"))
+
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def are_files(self):
+        """Whether the images are still to be read from image files."""
+        return not self.are_prepared and self.images.dtype.kind == "U"
+
+    @property
+    def are_prepared(self):
+        """Whether the images are those of a prepared folder."""
+        return isinstance(self.images, Shards)
+
+
+def _check_images(images):
+    gray = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 1)
+    rgb = images.ndim == 4 and images.shape[-1] == 3
+    files = images.ndim == 1 and images.dtype.kind == "U"
+    if not files and not (images.dtype == "uint8" and (gray or rgb)):
+        raise ValueError(
+            "Images must be a uint8 array (count, height, width) or (count, "
+            "height, width, 3) of 0..255, or an array of paths. Received: "
+            f"{images.dtype} {images.shape}"
+        )
 
 
 def load_examples(data, validation_fraction=0.2, seed=0):
     """The training and the test examples of a data set.
 
     Args:
-        data: `"fashion"` (10,000 and 2,000 bundled images of Fashion-MNIST)
-            or the path of a folder. It holds class folders, or a folder
+        data: `"fashion"` (10,000 and 2,000 bundled images of Fashion-MNIST),
+            or the path of a folder that `prepare_data` has written, or the
+            path of a folder of photos. That holds class folders, or a folder
             `train` of class folders and a folder `test`, `val` or
-            `validation` of the same.
+            `validation` of the same or, as ImageNet has it, of images and a
+            list of their classes (see `labels.read_label_list`).
         validation_fraction: Part of each class that becomes the test
             examples where there is no folder for them.
         seed: Of the choice of that part.
@@ -56,14 +112,17 @@ def load_examples(data, validation_fraction=0.2, seed=0):
             f"There is no folder {str(data)!r}; expected a folder that holds "
             "one folder of images for each class."
         )
-    if not (root / "train").is_dir():
-        return _split(_folder(root), validation_fraction, seed)
-    train = _folder(root / "train")
-    for name in TEST_FOLDERS:
-        if (root / name).is_dir():
-            return train, match_classes(
-                _folder(root / name), train.class_names, root / name
-            )
+    if is_prepared(root):
+        train, test = (_prepared(root, split) for split in ("train", "test"))
+        if len(test):
+            return train, test
+    elif (root / "train").is_dir():
+        train = _folder(root / "train")
+        for name in TEST_FOLDERS:
+            if (root / name).is_dir():
+                return train, _test_folder(root / name, train.class_names)
+    else:
+        train = _folder(root)
     return _split(train, validation_fraction, seed)
 
 
@@ -80,9 +139,27 @@ def test_examples(data, class_names):
     root = pathlib.Path(data)
     if not data or not root.is_dir():
         raise ValueError(f"There is no folder {str(data)!r}.")
+    if is_prepared(root):
+        splits = (_prepared(root, split) for split in ("test", "train"))
+        found = next(examples for examples in splits if len(examples))
+        return match_classes(found, class_names, root)
     tests = (root / name for name in TEST_FOLDERS)
     root = next((folder for folder in tests if folder.is_dir()), root)
-    return match_classes(_folder(root), class_names, root)
+    return _test_folder(root, class_names)
+
+
+def _test_folder(folder, class_names):
+    if is_flat(folder):
+        paths, labels = read_label_list(folder, class_names)
+        return Examples(paths, labels, class_names)
+    return match_classes(_folder(folder), class_names, folder)
+
+
+def _prepared(root, split):
+    facts = read_dataset(root)
+    names = facts["shards"][split]
+    shards = Shards(root, names, facts["resize_pixels"], facts["square"])
+    return Examples(shards, shards.labels, tuple(facts["class_names"]))
 
 
 def match_classes(examples, class_names, where):
@@ -127,7 +204,9 @@ def _folder(root):
             for path in folder.rglob("*")
             if path.suffix.lower() in EXTENSIONS
             and path.name[0] != "."
-            and path.is_file()
+            and (
+                path.is_file() or path.is_symlink()
+            )  # dangling: bad, not absent
         )
         for folder in folders
     ]
@@ -169,7 +248,7 @@ def _split(examples, fraction, seed):
         held_out[generator.permutation(members)[:count]] = True
     return tuple(
         Examples(
-            examples.images[chosen],
+            examples.images[np.flatnonzero(chosen)],
             examples.labels[chosen],
             examples.class_names,
         )

@@ -1,116 +1,211 @@
 """From examples to batches, for training and for evaluation.
 
-Training batches are a pure function of the seed and of the number of the
-step, so that a run can be repeated and resumed exactly.
+Threads of Python read, decode (in C, without the interpreter's lock) and cut;
+TensorFlow keeps a few batches ahead. Batches stay `uint8`: what makes them
+four times as large, and is cheap on a GPU, is left to `pixels.PixelsToInput`.
 """
 
+import functools
+
+import numpy as np
 import tensorflow as tf
 
-from keras_alexnet.augment import center_crop
-from keras_alexnet.augment import preprocess_input
-from keras_alexnet.augment import random_crop
-from keras_alexnet.augment import random_flip
-from keras_alexnet.augment import resize_short_side
+from keras_alexnet.color import IMAGENET_2012
+from keras_alexnet.reading import BadImageError
+from keras_alexnet.sampling import epoch_choices
+from keras_alexnet.sampling import place
+from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.sources import Source
+from keras_alexnet.threads import called_by_tensorflow
+from keras_alexnet.threads import share_out
+
+TASK = 8  # images that a thread takes at a time
 
 
 def training_batches(
     examples,
-    variant,
     *,
     batch_size,
     resize_pixels,
     crop_pixels,
+    square=True,
     flip=True,
+    color_noise=0.0,
+    color_unit="deviation",
+    color_statistics=IMAGENET_2012,
+    crop_chunk=1,
     seed=0,
     channels=3,
+    first_step=0,
+    skipped=None,
 ):
-    """Endless shuffled batches, with random crops and flips.
+    """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
-    Every epoch of `len(examples) // batch_size` batches draws from the
-    examples without repetition.
+    An epoch has `ceil(len(examples) / batch_size)` batches, in which every
+    example comes once. All batches have the same size: the last of an epoch
+    is filled up with empty images of weight 0, and so is the place of a file
+    that cannot be read; the others share their weight, so that the loss of a
+    batch is the mean over its real images, on any number of devices.
 
     Args:
         examples: `Examples`.
-        variant: Name of the variant whose preprocessing is applied.
         batch_size: Images in a batch.
         resize_pixels: The short side is resized to this.
         crop_pixels: Side of the random square.
+        square: Whether the random square is cut out of the central square of
+            the resized image (Section 2), or out of all of it.
         flip: Whether to mirror an image with probability 1/2.
-        seed: Of order, crops and flips.
+        color_noise: The paper's 0.1, or 0 for none.
+        color_unit: As in `ColorStatistics.shifts`.
+        color_statistics: Whose principal components the noise runs along.
+        crop_chunk: How many images in a row share a crop and a flip.
+        seed: Of order, crops, flips and noise.
         channels: 3, or 1 for gray.
+        first_step: Where to start in the endless sequence.
+        skipped: `SkippedFiles` that bad files are told to. By default 1 % of
+            the files may be bad.
 
     Returns:
-        A `tf.data.Dataset` of `(images, labels)`.
+        A `tf.data.Dataset` of `((images, flips, shifts), labels, weights)`;
+        `pixels.finished` makes `(images, labels, weights)` of it.
+
+    Raises:
+        ValueError: if the examples are prepared in another size.
     """
-    images, labels = tf.constant(examples.images), tf.constant(examples.labels)
-    count, seed = len(examples), tf.constant(seed, tf.int64)
-    batch_size = min(batch_size, count)
-    epoch_length = count // batch_size * batch_size
+    count = len(examples)
+    source = Source(examples, resize_pixels, square, channels)
+    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
+    fill = functools.partial(_fill, batch_size=batch_size)
 
-    def example(position):
-        epoch, place = position // epoch_length, position % epoch_length
-        index = tf.random.experimental.index_shuffle(
-            place,
-            seed=tf.stack([seed, epoch]),
-            max_index=tf.constant(count - 1, tf.int64),
-        )
-        seeds = tf.random.split(tf.stack([seed, position]), 2)
-        image = read_image(images[index], channels)
-        image = resize_short_side(image, resize_pixels)
-        image = random_crop(image, crop_pixels, seeds[0])
-        if flip:
-            image = random_flip(image, seeds[1])
-        image = _with_channels(image, channels)
-        return preprocess_input(image, variant), labels[index]
+    def batch(step):
+        epoch, places = place(int(step), count, batch_size)
+        choices = epoch_choices(count, seed, epoch, crop_chunk)
+        indices = choices.order[places]
+        shifts = np.zeros((len(places), channels), "float32")
+        if color_noise:
+            normals = choices.normals[places]
+            shifts += color_statistics.shifts(normals, color_noise, color_unit)
+        crops = choices.crops[places]
 
-    positions = tf.data.Dataset.range(tf.int64.max)
-    dataset = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+        def cut(i):
+            return source.random_crop(indices[i], crops[i], crop_pixels)
+
+        images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        weights *= np.float32(batch_size / max(weights.sum(), 1))
+        flips = choices.flips[places] & flip
+        labels = examples.labels[indices]
+        return tuple(map(fill, (images, flips, shifts, labels, weights)))
+
+    steps = tf.data.Dataset.range(first_step, tf.int64.max)
+    return _dataset(steps, batch, source, batch_size, crop_pixels)
 
 
 def evaluation_batches(
-    examples, variant, *, batch_size, resize_pixels, crop_pixels, channels=3
+    examples,
+    *,
+    batch_size,
+    resize_pixels,
+    crop_pixels,
+    channels=3,
+    multiple_of=1,
+    skipped=None,
 ):
     """Every example once, in order, its center crop.
 
+    In the place of a file that cannot be read stands an empty image of weight
+    0; all others have weight 1. The last batch may be short.
+
     Args:
         examples: `Examples`.
-        variant: Name of the variant whose preprocessing is applied.
         batch_size: Images in a batch.
         resize_pixels: The short side is resized to this.
         crop_pixels: Side of the square in the middle.
         channels: 3, or 1 for gray.
+        multiple_of: The last batch is filled up with empty images of weight 0
+            to a multiple of this, the number of devices.
+        skipped: As in `training_batches`.
 
     Returns:
-        A `tf.data.Dataset` of `(images, labels)`.
+        As of `training_batches`, without flips and shifts of color.
     """
+    count = len(examples)
+    source = Source(examples, resize_pixels, None, channels)
+    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
 
-    def example(image, label):
-        image = resize_short_side(read_image(image, channels), resize_pixels)
-        image = _with_channels(center_crop(image, crop_pixels), channels)
-        return preprocess_input(image, variant), label
+    def batch(step):
+        first = int(step) * batch_size
+        indices = np.arange(first, min(first + batch_size, count))
 
-    slices = (examples.images, examples.labels)
-    dataset = tf.data.Dataset.from_tensor_slices(slices)
-    dataset = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(batch_size).prefetch(2)
+        def cut(i):
+            return source.center_crop(indices[i], crop_pixels)
+
+        images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        flips = np.zeros(len(indices), bool)
+        shifts = np.zeros((len(indices), channels), "float32")
+        labels = examples.labels[indices]
+        size = -(-len(indices) // multiple_of) * multiple_of
+        fill = functools.partial(_fill, batch_size=size)
+        return tuple(map(fill, (images, flips, shifts, labels, weights)))
+
+    steps = tf.data.Dataset.range(-(-count // batch_size))
+    return _dataset(steps, batch, source, None, crop_pixels)
 
 
-def read_image(image, channels):
-    """An image `(height, width, channels)` from a path or from gray values.
+def _read(source, indices, cut, pixels, skipped):
+    """The crops of some images, in threads; of bad files zeros, weight 0."""
+    shape = (len(indices), pixels, pixels, source.channels)
+    images = np.zeros(shape, "uint8")
+    weights = np.ones(len(indices), "float32")
 
-    Gray values keep their single channel, see `_with_channels`.
-    """
-    if image.dtype == tf.string:
-        image = tf.io.decode_image(
-            tf.io.read_file(image), channels=3, expand_animations=False
+    def task(start):
+        for i in range(start, min(start + TASK, len(indices))):
+            try:
+                images[i] = cut(i)
+            except BadImageError as error:
+                weights[i] = 0
+                skipped.add(source.file(indices[i]), str(error))
+
+    share_out(task, range(0, len(indices), TASK))
+    skipped.check()
+    return images, weights
+
+
+def _fill(array, batch_size):
+    """Zeros up to a whole batch, so that every step has the same shapes."""
+    missing = batch_size - len(array)
+    if not missing:
+        return array
+    return np.concatenate(
+        [array, np.zeros((missing, *array.shape[1:]), array.dtype)]
+    )
+
+
+def _dataset(steps, batch, source, batch_size, pixels):
+    """The batches of all steps, two ahead of whoever takes them."""
+    shape = (batch_size, pixels, pixels, source.channels)
+    columns = (
+        (shape, tf.uint8),
+        ((batch_size,), tf.bool),
+        ((batch_size, source.network_channels), tf.float32),
+        ((batch_size,), tf.int64),
+        ((batch_size,), tf.float32),
+    )
+    types = [dtype for _, dtype in columns]
+
+    def nothing():
+        return tuple(
+            np.zeros((size or 1, *rest), dtype.as_numpy_dtype)
+            for (size, *rest), dtype in columns
         )
-        # GIF, BMP and WebP are not decoded to gray by TensorFlow.
-        return tf.image.rgb_to_grayscale(image) if channels == 1 else image
-    return image[..., tf.newaxis]
 
+    batch = called_by_tensorflow(batch, nothing)
 
-def _with_channels(image, channels):
-    """Gray as RGB; done late, since one channel is resized faster."""
-    missing = channels // image.shape[-1]
-    return tf.repeat(image, missing, axis=-1) if missing > 1 else image
+    def load(step):
+        arrays = tf.numpy_function(batch, [step], types, stateful=False)
+        for array, (shape, _) in zip(arrays, columns, strict=True):
+            array.set_shape(shape)
+        images, flips, shifts, labels, weights = arrays
+        return (images, flips, shifts), labels, weights
+
+    # Two at once: one batch's last image does not hold up the next batch.
+    return steps.map(load, num_parallel_calls=2).prefetch(2)

@@ -3,11 +3,10 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.images import Examples
-from keras_alexnet.pipeline import evaluation_batches
-from keras_alexnet.pipeline import read_image
+from keras_alexnet.reading import BadImageError
+from keras_alexnet.sources import Source
 
 
 def predict(run, files, top=5):
@@ -25,24 +24,23 @@ def predict(run, files, top=5):
     Raises:
         ValueError: if a file is missing or is not an image.
     """
-    for file in files:
-        check_image(file)
-    model, recipe = run.load_model(), run.recipe
-    batches = evaluation_batches(
-        Examples(
-            np.array([os.fspath(f) for f in files]),
-            np.zeros(len(files), "int64"),
-            run.class_names,
-        ),
-        recipe.variant,
-        batch_size=recipe.batch_size,
-        resize_pixels=recipe.resize_pixels,
-        crop_pixels=recipe.crop_pixels,
-        channels=run.channels,
-    )
+    recipe, sizes = run.recipe, run.sizes
+    paths = np.array([os.fspath(file) for file in files], str)
+    examples = Examples(paths, np.zeros(len(paths), int), run.class_names)
+    source = Source(examples, sizes["resize_pixels"], None, run.channels)
+    model, to_input = run.load_model(), run.pixels_to_input()
     predictions = []
-    for images, _ in batches:
-        for probabilities in model.predict_on_batch(images):
+    for first in range(0, len(paths), recipe.batch_size):
+        images = np.stack(
+            [
+                _center_crop(source, index, recipe.crop_pixels)
+                for index in range(len(paths))[first:][: recipe.batch_size]
+            ]
+        )
+        count = len(images)
+        shifts = np.zeros((count, run.channels), "float32")
+        inputs = to_input(images, np.zeros(count, bool), shifts)
+        for probabilities in model.predict_on_batch(inputs):
             order = np.argsort(-probabilities, kind="stable")[:top]
             predictions.append(
                 [(run.class_names[i], float(probabilities[i])) for i in order]
@@ -50,18 +48,8 @@ def predict(run, files, top=5):
     return predictions
 
 
-def check_image(file):
-    """Refuse a file that is missing or cannot be decoded.
-
-    Raises:
-        ValueError: with the file's name and the reason.
-    """
+def _center_crop(source, index, pixels):
     try:
-        read_image(tf.constant(os.fspath(file)), channels=3)
-    except (tf.errors.OpError, ValueError) as error:
-        if not os.path.exists(file):
-            raise ValueError(f"There is no file {str(file)!r}.") from error
-        raise ValueError(
-            f"{str(file)!r} is not an image that can be read; expected JPEG, "
-            "PNG, GIF, BMP or WebP."
-        ) from error
+        return source.center_crop(index, pixels)
+    except BadImageError as error:
+        raise ValueError(f"{source.file(index)!r} {error}.") from error

@@ -12,34 +12,47 @@ from keras_alexnet import charts
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.checkpoint import Run
+from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.distribution import training_strategy
 from keras_alexnet.evaluation import evaluate
 from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
+from keras_alexnet.images import match_classes
 from keras_alexnet.optimization import PaperSGD
 from keras_alexnet.optimization import metrics
 from keras_alexnet.optimization import rate_at
 from keras_alexnet.pipeline import evaluation_batches
 from keras_alexnet.pipeline import training_batches
-from keras_alexnet.prediction import check_image
 from keras_alexnet.recipes import get_recipe
+from keras_alexnet.shards import MEAN_IMAGE
+from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.sources import colors_of
 from keras_alexnet.tables import summary
 
 
-def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
+def train(
+    recipe="fashion",
+    workdir=None,
+    devices=None,
+    examples=None,
+    verbose="auto",
+):
     """Train a network and leave everything about it in a folder.
 
     The folder receives `recipe.json`, `classes.json`, `summary.txt`,
     `model.png` (the diagram), `log.csv`, `curves.png`, `model.weights.h5`,
     `results.json` (the exact counts over the test examples) and
-    `confusion_matrix.png`.
+    `confusion_matrix.png`; if image files had to be skipped, `skipped.csv`
+    with their paths and the reasons; with `mean="image"`, `mean_image.npy`.
 
     Args:
         recipe: Name of a recipe, one of `recipes.RECIPES`, or a `Recipe`.
         workdir: Path of the run folder, which must not hold a run yet;
             `runs/` and the recipe's name if `None`.
         devices: Number of devices, see `distribution.training_strategy`.
+        examples: A pair of `Examples`, for training and for testing, such as
+            arrays in memory; read from the recipe's `data` if `None`.
         verbose: As in `keras.Model.fit`.
 
     Returns:
@@ -57,8 +70,11 @@ def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
     recipe = get_recipe(recipe)
     if recipe.data not in ("", "fashion"):
         recipe = get_recipe(recipe, data=os.path.abspath(recipe.data))
-    train_examples, test_examples = load_examples(
+    train_examples, test_examples = examples or load_examples(
         recipe.data, recipe.validation_fraction, recipe.seed
+    )
+    test_examples = match_classes(
+        test_examples, train_examples.class_names, "the test examples"
     )
     # Refuses images that are too small, before anything is written.
     side = recipe.crop_pixels
@@ -66,38 +82,92 @@ def train(recipe="fashion", workdir=None, devices=None, verbose="auto"):
     trace(recipe.variant, (side, side, channels), padding=recipe.padding)
     strategy = training_strategy(devices)
     replicas = strategy.num_replicas_in_sync
-    batch_sizes = (
-        _batch_size(recipe, len(train_examples), replicas),
-        _test_batch_size(len(test_examples), recipe.batch_size, replicas),
-    )
+    if recipe.batch_size % replicas:
+        raise ValueError(
+            f"A batch of {recipe.batch_size} images cannot be dealt out evenly "
+            f"to {replicas} devices; choose a multiple of {replicas}."
+        )
     workdir = workdir or os.path.join("runs", recipe.name)
     run = Run.create(workdir, recipe, train_examples.class_names)
+    skipped = SkippedFiles(
+        len(train_examples) + len(test_examples),
+        recipe.max_bad_ratio,
+        run.path("skipped.csv"),
+    )
+    train_data = _training_data(run, train_examples, skipped)
+    test_data = evaluation_batches(
+        test_examples,
+        batch_size=recipe.batch_size,
+        multiple_of=replicas,
+        skipped=skipped,
+        **run.sizes,
+    )
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = run.build_model(classifier_activation=None)
-        _compile(model, recipe, len(run.class_names))
+        fed = _fed_with_pixels(run, model, train_data)
+        _compile(fed, recipe, len(run.class_names))
     _describe(run, model)
     try:
-        model.fit(
-            **_batches(run, train_examples, test_examples, *batch_sizes),
+        fed.fit(
+            train_data,
+            steps_per_epoch=-(-len(train_examples) // recipe.batch_size),
+            validation_data=test_data,
             epochs=recipe.epochs,
             shuffle=False,  # the batches are shuffled
             callbacks=_callbacks(run, model),
             verbose=verbose,
         )
     except tf.errors.OpError:
-        # TensorFlow does not name the file that it could not decode.
-        _check_images(train_examples)
-        _check_images(test_examples)
+        skipped.check()  # says it in a sentence, where that was the reason
         raise
-    return _conclude(run)
+    return _conclude(run, test_examples, skipped)
+
+
+def _training_data(run, examples, skipped):
+    recipe = run.recipe
+    return training_batches(
+        examples,
+        batch_size=recipe.batch_size,
+        square=recipe.square,
+        flip=recipe.flip,
+        color_noise=recipe.color_noise,
+        color_unit=recipe.color_unit,
+        color_statistics=_colors(run, examples),
+        crop_chunk=recipe.crop_chunk,
+        seed=recipe.seed,
+        skipped=skipped,
+        **run.sizes,
+    )
+
+
+def _colors(run, examples):
+    """Whose principal components the color noise follows; the mean image."""
+    recipe = run.recipe
+    wanted = recipe.color_noise and recipe.color_source == "fitted"
+    if not wanted and recipe.mean == "variant":
+        return IMAGENET_2012
+    colors, mean_image = colors_of(examples, recipe.resize_pixels)
+    if recipe.mean == "image":
+        with replacing(run.path(MEAN_IMAGE)) as path, open(path, "wb") as file:
+            np.save(file, mean_image)
+    return colors if wanted else IMAGENET_2012
+
+
+def _fed_with_pixels(run, model, batches):
+    """The model behind the last steps of augmentation, on its device."""
+    specs, _, _ = batches.element_spec
+    inputs = [
+        keras.Input(spec.shape[1:], dtype=spec.dtype.name) for spec in specs
+    ]
+    return keras.Model(inputs, model(run.pixels_to_input()(*inputs)))
 
 
 def _compile(model, recipe, classes):
     model.compile(
         PaperSGD(recipe.learning_rate, recipe.momentum, recipe.weight_decay),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics(classes),
+        weighted_metrics=metrics(classes),
     )
 
 
@@ -108,44 +178,6 @@ def _describe(run, model):
         plot_model(model, run.path("model.png"))
     except ValueError as error:  # no renderer: the training is worth more
         warnings.warn(str(error), stacklevel=2)
-
-
-def _batch_size(recipe, examples, replicas):
-    """Images in a training step, over all devices."""
-    batch_size = min(recipe.batch_size, examples)
-    if batch_size % replicas:
-        raise ValueError(
-            f"A batch of {batch_size} images cannot be dealt out evenly to "
-            f"{replicas} devices; choose a multiple of {replicas}."
-        )
-    return batch_size
-
-
-def _batches(run, train_examples, test_examples, batch_size, test_batch_size):
-    """What `fit` is fed with."""
-    recipe = run.recipe
-    sizes = {
-        "resize_pixels": recipe.resize_pixels,
-        "crop_pixels": recipe.crop_pixels,
-        "channels": run.channels,
-    }
-    return {
-        "x": training_batches(
-            train_examples,
-            recipe.variant,
-            batch_size=batch_size,
-            flip=recipe.flip,
-            seed=recipe.seed,
-            **sizes,
-        ),
-        "steps_per_epoch": len(train_examples) // batch_size,
-        "validation_data": evaluation_batches(
-            test_examples,
-            recipe.variant,
-            batch_size=test_batch_size,
-            **sizes,
-        ),
-    }
 
 
 def _callbacks(run, model):
@@ -170,31 +202,13 @@ def _callbacks(run, model):
     ]
 
 
-def _test_batch_size(count, batch_size, replicas):
-    """The largest batch that leaves no replica without an example."""
-    for size in range(batch_size, replicas - 1, -1):
-        if count >= replicas and (
-            count % size == 0 or count % size >= replicas
-        ):
-            return size
-    raise ValueError(
-        f"{count} test images cannot be dealt out to {replicas} devices so "
-        "that none is left without; use fewer devices or other test images."
-    )
-
-
-def _conclude(run):
+def _conclude(run, test_examples, skipped):
     """Test the weights that were written, and draw what there is to see."""
-    evaluation = evaluate(run)
-    run.save_results(**evaluation.to_dict())
+    evaluation = evaluate(run, test_examples)
+    results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
+    run.save_results(**results)
     with replacing(run.path("curves.png")) as path:
         charts.plot_curves(run.path("log.csv"), path)
     with replacing(run.path("confusion_matrix.png")) as path:
         charts.plot_confusion(evaluation.confusion, run.class_names, path)
     return run
-
-
-def _check_images(examples):
-    if examples.images.dtype.kind == "U":
-        for file in examples.images:
-            check_image(file)

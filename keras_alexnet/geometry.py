@@ -1,0 +1,116 @@
+"""Sizes and places in an image: resize, crop, ten crops. Pure functions.
+
+Images are arrays `(height, width, channels)` of 0..255; what resizes also takes
+Pillow's pictures.
+"""
+
+import numpy as np
+from PIL import Image
+
+
+def resize_short_side(image, pixels):
+    """Resize an image so that its short side has `pixels` (Section 2).
+
+    Pillow's bilinear filter, antialiased where it shrinks; the long side is
+    rounded down: both as in torchvision's `Resize`.
+    """
+    shape = shape_of(image)
+    height, width = resized_shape(shape, pixels)
+    if (height, width) == shape:
+        return _pixels(image)
+    return _resize(image, (width, height), None)
+
+
+def shape_of(image):
+    """Height and width of an array or a picture."""
+    if isinstance(image, Image.Image):
+        return image.size[::-1]
+    return tuple(image.shape[:2])
+
+
+def resized_shape(shape, pixels):
+    """Height and width after `resize_short_side`."""
+    short = min(shape)
+    return tuple(
+        pixels if side == short else int(pixels * side / short)
+        for side in shape
+    )
+
+
+def center_crop(image, pixels):
+    """The square in the middle, `pixels` wide.
+
+    Where it cannot be exactly in the middle, Python's `round` (half to even)
+    chooses the side, as in torchvision's `CenterCrop`.
+    """
+    top, left = center_offset(image.shape[-3:-1], pixels)
+    return crop(image, top, left, pixels)
+
+
+def center_offset(shape, pixels):
+    """Top and left of the square in the middle."""
+    return tuple(round((side - pixels) / 2) for side in shape)
+
+
+def crop(image, top, left, pixels):
+    """A square, `pixels` wide, of an image or of a batch of them."""
+    return image[..., top : top + pixels, left : left + pixels, :]
+
+
+def ten_crops(image, pixels):
+    """Four corners, the middle, and their mirror images (Section 4.1).
+
+    Args:
+        image: `(..., height, width, channels)`, array or tensor.
+        pixels: Side of the squares.
+
+    Returns:
+        List of ten `(..., pixels, pixels, channels)`: top left, top right,
+        bottom left, bottom right, middle, and the same mirrored.
+    """
+    height, width = image.shape[-3:-1]
+    bottom, right = height - pixels, width - pixels
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    places = [*corners, center_offset((height, width), pixels)]
+    crops = [crop(image, top, left, pixels) for top, left in places]
+    return crops + [flip(part) for part in crops]
+
+
+def flip(image):
+    """The mirror image."""
+    return image[..., ::-1, :]
+
+
+def resized_crop(image, resize_pixels, crop_pixels, top, left):
+    """A crop of the resized image, without resizing the rest of it.
+
+    Equal to `crop(resize_short_side(image, resize_pixels), top, left,
+    crop_pixels)` within one gray level, since Pillow takes the box in single
+    precision.
+    """
+    height, width = shape_of(image)
+    new_height, new_width = resized_shape((height, width), resize_pixels)
+    if (new_height, new_width) == (height, width):
+        return crop(_pixels(image), top, left, crop_pixels)
+    down, across = height / new_height, width / new_width
+    box = (
+        left * across,
+        top * down,
+        min((left + crop_pixels) * across, width),
+        min((top + crop_pixels) * down, height),
+    )
+    return _resize(image, (crop_pixels, crop_pixels), box)
+
+
+def _resize(image, size, box):
+    if not isinstance(image, Image.Image):
+        gray = image.shape[-1] == 1
+        image = Image.fromarray(image[..., 0] if gray else image)
+    return _pixels(image.resize(size, Image.Resampling.BILINEAR, box))
+
+
+def _pixels(image):
+    if not isinstance(image, Image.Image):
+        return image
+    pixels = np.asarray(image)
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

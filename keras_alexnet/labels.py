@@ -1,0 +1,105 @@
+"""The classes of a flat folder of images, as ImageNet's validation set is."""
+
+import pathlib
+
+import numpy as np
+
+from keras_alexnet.reading import EXTENSIONS
+
+# Where the label list of a folder `val` is looked for: in it and beside it.
+# Caffe; TensorFlow's models; Kaggle; Tiny ImageNet.
+LISTS = (
+    "val.txt",
+    "imagenet_2012_validation_synset_labels.txt",
+    "LOC_val_solution.csv",
+    "val_annotations.txt",
+    "labels.txt",
+    "labels.csv",
+)
+
+
+def is_flat(folder):
+    """Whether a folder holds images instead of class folders."""
+    entries = list(pathlib.Path(folder).iterdir())
+    return not any(p.is_dir() for p in entries) and bool(_images(folder))
+
+
+def read_label_list(folder, class_names):
+    """The images of a flat folder and their classes.
+
+    The list (one of `LISTS`, in the folder or beside it) has a line for each
+    image: its file name, with or without ending, and its class, separated by
+    a space, tab or comma; or the class alone, in the order of the file
+    names. The class is a name, or its place in the sorted names.
+
+    Args:
+        folder: Path of the folder.
+        class_names: Names of the classes, as in the training.
+
+    Returns:
+        Arrays of paths and of labels.
+
+    Raises:
+        ValueError: if there is no list, or it does not fit the images.
+    """
+    folder = pathlib.Path(folder)
+    images = _images(folder)
+    path = next(
+        (
+            place / name
+            for place in (folder, folder.parent)
+            for name in LISTS
+            if (place / name).is_file()
+        ),
+        None,
+    )
+    if path is None:
+        raise ValueError(
+            f"{folder} holds images instead of class folders, and there is no "
+            f"list of their classes; expected one of {', '.join(LISTS)} in it "
+            "or beside it."
+        )
+    lines = [
+        line.replace(",", " ").split()
+        for line in path.read_text().splitlines()
+        if line.strip() and not line.startswith("ImageId,")
+    ]
+    if all(len(line) == 1 for line in lines):
+        if len(lines) != len(images):
+            raise ValueError(
+                f"{path} has {len(lines)} lines for {len(images)} images in "
+                f"{folder}; expected one for each."
+            )
+        classes = [line[0] for line in lines]
+    else:
+        by_stem = {
+            pathlib.PurePath(line[0]).stem: line[1]
+            for line in lines
+            if len(line) > 1
+        }
+        missing = [image.name for image in images if image.stem not in by_stem]
+        if missing:
+            raise ValueError(
+                f"{path} names no class for {len(missing)} of {len(images)} "
+                f"images, the first being {missing[0]}."
+            )
+        classes = [by_stem[image.stem] for image in images]
+    places = {name: place for place, name in enumerate(class_names)}
+    for number, name in enumerate(sorted(class_names)):
+        places.setdefault(str(number), places[name])
+    unknown = [name for name in classes if name not in places]
+    if unknown:
+        raise ValueError(
+            f"{path} names a class {unknown[0]!r} that is not one of the "
+            f"{len(class_names)} classes of the training."
+        )
+    labels = [places[name] for name in classes]
+    return np.array([str(image) for image in images]), np.array(labels)
+
+
+def _images(folder):
+    return sorted(
+        path
+        for path in pathlib.Path(folder).iterdir()
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+    )

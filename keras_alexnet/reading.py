@@ -1,0 +1,203 @@
+"""From an image file to RGB values: what is read, what is refused.
+
+Pillow decodes; JPEG of the usual kind goes through simplejpeg, which is the
+same library (libjpeg-turbo), gives the same values and saves a copy.
+
+- Read: JPEG (also gray, CMYK and progressive), PNG, GIF, BMP and WebP,
+  whatever the file's name says. Of an animation the first frame.
+- Alpha is dropped, palettes are looked up, of 16 bits the upper 8 count.
+- EXIF orientation is not applied, as in TensorFlow, Keras and torchvision,
+  whose published accuracies hold for images as they are stored.
+- Damaged data that libjpeg can continue behind are accepted, as everywhere.
+"""
+
+import io
+import os
+import threading
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+# Names by which image files are found in folders.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+# What Pillow calls them; MPO is the JPEG of phones with a second picture.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "MPO")
+# Pillow's own limit, above which it warns: a quarter of a GiB as RGB.
+LARGEST_IMAGE = 89_478_485
+# A decompression bomb: large, and far more pixels than photos have in a byte
+# (a good JPEG has 4, a bad one 20).
+BOMB_PIXELS = 2**24
+BOMB_PIXELS_PER_BYTE = 100
+LARGEST_KEPT = 2**26  # bytes of memory that a thread keeps for its images
+
+
+class BadImageError(ValueError):
+    """An image file cannot be used; the text says why."""
+
+
+def read_image(source, channels=3):
+    """The pixels of an image.
+
+    Args:
+        source: Path of an image file, or the bytes of one.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        `uint8` array `(height, width, channels)`.
+
+    Raises:
+        BadImageError: if it is missing, not an image or refused.
+    """
+    pixels = np.array(read_picture(source, channels))
+    return pixels[..., np.newaxis] if channels == 1 else pixels
+
+
+def read_picture(source, channels=3):
+    """An image as a picture of Pillow's, of mode `L` or `RGB`.
+
+    Args:
+        source: As in `read_image`.
+        channels: As in `read_image`.
+
+    Raises:
+        BadImageError: as in `read_image`.
+    """
+    data = read_bytes(source)
+    try:
+        picture = _read_jpeg(data) if channels == 3 else None
+        if picture is None:
+            with open_image(data) as image:
+                picture = _converted(image, channels)
+        return picture
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything
+        reason = f"cannot be decoded: {_first_line(error)}"
+        raise BadImageError(reason) from error
+
+
+def read_bytes(source):
+    """The bytes of a file, or the bytes themselves.
+
+    Raises:
+        BadImageError: if the file cannot be read or is empty.
+    """
+    if not isinstance(source, bytes):
+        try:
+            # A pipe or a device would never end.
+            if os.path.exists(source) and not os.path.isfile(source):
+                raise BadImageError("is not a file")
+            with open(source, "rb") as file:
+                source = file.read()
+        except FileNotFoundError:
+            raise BadImageError("there is no such file") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BadImageError(f"cannot be read: {reason}") from error
+    if not source:
+        raise BadImageError("is empty")
+    return source
+
+
+def open_image(data):
+    """The image as Pillow sees it, its header read, its pixels not yet.
+
+    Raises:
+        BadImageError: if it is none of the formats, or too large.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        raise BadImageError(
+            "is not an image that can be read; expected JPEG, PNG, GIF, BMP "
+            "or WebP"
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImageError("claims to be larger than any photo") from None
+    check_size(*image.size, len(data))
+    return image
+
+
+def check_size(width, height, size_bytes):
+    """Refuse an image before it is decoded, by what its header claims.
+
+    Raises:
+        BadImageError: if it is too large, or a decompression bomb.
+    """
+    count = width * height
+    if count > LARGEST_IMAGE:
+        raise BadImageError(
+            f"claims {width}x{height} pixels; at most {LARGEST_IMAGE:,} are "
+            "read"
+        )
+    if count > BOMB_PIXELS and count > BOMB_PIXELS_PER_BYTE * size_bytes:
+        raise BadImageError(
+            f"claims {width}x{height} pixels in {size_bytes:,} bytes: a "
+            "decompression bomb"
+        )
+
+
+def damage(data):
+    """What is wrong with a JPEG that libjpeg can continue behind, or None."""
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        simplejpeg.decode_jpeg(data, strict=True)
+    except ValueError as error:
+        return _first_line(error)
+    return None
+
+
+def _read_jpeg(data):
+    """An ordinary JPEG, else None, and Pillow has the word."""
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        if space != "YCbCr":
+            return None
+        check_size(width, height, len(data))
+        # The accurate transform: what Pillow, PyTorch and OpenCV decode with.
+        pixels = simplejpeg.decode_jpeg(
+            data,
+            "RGBX",  # as Pillow keeps RGB: copied at once, not pixel by pixel
+            fastdct=False,
+            fastupsample=False,
+            buffer=_buffer(4 * width * height),
+            strict=True,
+        )
+    except BadImageError:
+        raise
+    except ValueError:
+        return None
+    size = (width, height)
+    return Image.frombytes("RGB", size, pixels.data, "raw", "RGBX")
+
+
+_thread = threading.local()
+
+
+def _buffer(size):
+    """Memory of this thread, kept for its next image if it is not too much.
+
+    The system would clear it anew for every image.
+    """
+    if size > LARGEST_KEPT:
+        return bytearray(size)
+    if len(getattr(_thread, "buffer", b"")) < size:
+        _thread.buffer = bytearray(size)
+    return _thread.buffer
+
+
+def _converted(image, channels):
+    if image.mode.startswith("I"):  # 16 bits: Pillow would clip, not scale
+        values = np.asarray(image, "int64") >> 8
+        image = Image.fromarray(values.clip(0, 255).astype("uint8"))
+    if "transparency" in image.info:  # Pillow warns of dropping it directly
+        image = image.convert("RGBA")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

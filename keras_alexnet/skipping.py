@@ -1,0 +1,67 @@
+"""Image files that cannot be used: counted, listed, and how many are borne."""
+
+import csv
+import pathlib
+import threading
+
+COLUMNS = ("file", "reason")
+
+
+class SkippedFiles:
+    """Collects the files that a training or an evaluation had to skip.
+
+    Args:
+        total: Number of examples, of which a part may be skipped.
+        limit: The largest part, 0..1; with 0 the first file is too many.
+        list_file: Path of a CSV file that names them, or `None`. Files that
+            it names already count too, so that a list survives a resume.
+
+    Raises:
+        ValueError: if that file is not such a list.
+    """
+
+    def __init__(self, total, limit, list_file=None):
+        self.total = total
+        self.limit = limit
+        self.reasons = {}
+        self._list_file = list_file and pathlib.Path(list_file)
+        self._lock = threading.Lock()
+        if self._list_file and self._list_file.exists():
+            with open(self._list_file, newline="") as file:
+                rows = list(csv.reader(file))
+            if any(len(row) != len(COLUMNS) for row in rows):
+                raise ValueError(f"{str(list_file)!r} is damaged.")
+            self.reasons = dict(rows[1:])
+
+    def __len__(self):
+        return len(self.reasons)
+
+    def add(self, file, reason):
+        """Count a file, once, however often it is met."""
+        file = str(file)
+        with self._lock:
+            if file in self.reasons:
+                return
+            self.reasons[file] = reason
+            if self._list_file:
+                with open(self._list_file, "a", newline="") as stream:
+                    writer = csv.writer(stream)
+                    if stream.tell() == 0:
+                        writer.writerow(COLUMNS)
+                    writer.writerow([file, reason])
+
+    def check(self):
+        """Refuse to go on if too many files were skipped.
+
+        Raises:
+            ValueError: with the count and the first of them.
+        """
+        count = len(self.reasons)
+        if count > self.limit * self.total:
+            file, reason = next(iter(self.reasons.items()))
+            raise ValueError(
+                f"{count} of {self.total} images cannot be used, more than "
+                f"the {100 * self.limit:g} % that are borne; the first: "
+                f"{file} {reason}. `keras-alexnet check-data` lists all, "
+                "--max-bad-ratio bears more."
+            )

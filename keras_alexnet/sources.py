@@ -1,0 +1,168 @@
+"""One image of a set, resized and cut, wherever it is stored."""
+
+import threading
+
+import numpy as np
+from PIL import Image
+
+from keras_alexnet import geometry
+from keras_alexnet.color import ColorSums
+from keras_alexnet.reading import BadImageError
+from keras_alexnet.reading import read_picture
+from keras_alexnet.shards import read_colors
+from keras_alexnet.threads import share_out
+
+
+class Source:
+    """The images of a set of examples, by their place in it.
+
+    Args:
+        examples: `Examples`.
+        resize_pixels: The short side is resized to this.
+        square: Whether random crops come from the central square (Section 2)
+            or from all of the image; `None` if there are none.
+        channels: Of the network: 3, or 1 for gray.
+
+    Attributes:
+        channels: Of the images; 1 where they are gray, since gray is made
+            RGB as late as possible.
+
+    Raises:
+        ValueError: if the images are prepared in another size or shape.
+    """
+
+    def __init__(self, examples, resize_pixels, square, channels):
+        self.examples = examples
+        self.resize_pixels = resize_pixels
+        self.square = square
+        self.network_channels = channels
+        self.channels = channels
+        if examples.are_prepared:
+            examples.images.check(resize_pixels, square)
+        elif not examples.are_files:
+            self._pixels = self._resized(examples.images)
+            self.channels = self._pixels.shape[-1]
+
+    def _resized(self, images):
+        """All images of an array, once."""
+        if images.ndim == 3:
+            images = images[..., np.newaxis]
+        if self.network_channels == 1 and images.shape[-1] == 3:
+            images = np.stack([to_gray(image) for image in images])
+        if min(images.shape[1:3]) == self.resize_pixels:
+            return images
+        return np.stack(
+            [
+                geometry.resize_short_side(image, self.resize_pixels)
+                for image in images
+            ]
+        )
+
+    def file(self, index):
+        """The path of an image."""
+        return self.examples.images[index]
+
+    def image(self, index):
+        """The whole image, its short side resized."""
+        if self.examples.are_files:
+            image = read_picture(self.file(index), self.network_channels)
+            return geometry.resize_short_side(image, self.resize_pixels)
+        if self.examples.are_prepared:
+            return self._converted(self.examples.images[index])
+        return self._pixels[index]
+
+    def center_crop(self, index, pixels):
+        """The square in the middle of the square in the middle (Section 2).
+
+        At an odd distance from the border that can be one pixel beside the
+        middle of the whole image.
+        """
+        square = geometry.center_crop(self.image(index), self.resize_pixels)
+        return geometry.center_crop(square, pixels)
+
+    def random_crop(self, index, fractions, pixels):
+        """A square anywhere in an image.
+
+        Args:
+            index: Place of the image.
+            fractions: Two numbers of 0..1, which place among the possible.
+            pixels: Side of the square.
+        """
+        if self.examples.are_files:
+            image = read_picture(self.file(index), self.network_channels)
+            shape = geometry.shape_of(image)
+            shape = geometry.resized_shape(shape, self.resize_pixels)
+            top, left = self._offset(shape, fractions, pixels)
+            return geometry.resized_crop(
+                image, self.resize_pixels, pixels, top, left
+            )
+        if self.examples.are_prepared:
+            image = self.examples.images[index]
+        else:
+            image = self._pixels[index]
+        top, left = self._offset(image.shape[:2], fractions, pixels)
+        return self._converted(geometry.crop(image, top, left, pixels))
+
+    def _offset(self, shape, fractions, pixels):
+        start, region = (0, 0), shape
+        if self.square:
+            region = (self.resize_pixels,) * 2
+            start = geometry.center_offset(shape, self.resize_pixels)
+        rooms = [side - pixels + 1 for side in region]
+        return [
+            first + min(int(fraction * room), room - 1)
+            for first, fraction, room in zip(
+                start, fractions, rooms, strict=True
+            )
+        ]
+
+    def _converted(self, image):
+        if self.network_channels == 1 and image.shape[-1] == 3:
+            return to_gray(image)
+        return image
+
+
+def to_gray(image):
+    """Luminance as Pillow and the JPEG standard weigh it."""
+    return np.asarray(Image.fromarray(image).convert("L"))[..., np.newaxis]
+
+
+def colors_of(examples, resize_pixels):
+    """Color statistics and mean image of training examples.
+
+    Of a prepared folder as `prepare_data` found them, else by a pass over all
+    images.
+    """
+    if examples.are_prepared:
+        return read_colors(examples.images.folder)
+    return fit_colors(examples, resize_pixels)
+
+
+def fit_colors(examples, resize_pixels):
+    """Color statistics and mean image of the central squares.
+
+    Args:
+        examples: `Examples`; files that cannot be read do not count.
+        resize_pixels: The short side is resized to this.
+
+    Returns:
+        `ColorStatistics` and an array `(resize_pixels, resize_pixels, 3)`.
+    """
+    source = Source(examples, resize_pixels, None, 3)
+    sums, lock = ColorSums(), threading.Lock()
+    total = np.zeros((resize_pixels, resize_pixels, 3), "int64")
+    count = 0
+
+    def add(index):
+        nonlocal count
+        try:
+            image = source.center_crop(index, resize_pixels)
+        except BadImageError:
+            return
+        with lock:
+            sums.add(np.broadcast_to(image, total.shape))
+            np.add(total, image, out=total)
+            count += 1
+
+    share_out(add, range(len(examples)))
+    return sums.statistics(), (total / count).astype("float32")
