@@ -245,6 +245,7 @@ def _split(examples, fraction, seed):
                 "needed, one to train on and one to test on."
             )
         count = max(1, round(fraction * len(members)))
+        count = min(count, len(members) - 1)  # one to train on
         held_out[generator.permutation(members)[:count]] = True
     return tuple(
         Examples(

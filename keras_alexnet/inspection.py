@@ -93,7 +93,9 @@ class Inspection:
         counts = collections.Counter(kind for kind, _, _ in self.findings)
         found = ", ".join(f"{n} {kind}" for kind, n in counts.items())
         lines.append(f"Found: {found or 'nothing'}.")
-        return "\n".join(lines)
+        # Names of files may hold bytes that cannot be printed.
+        text = "\n".join(lines).encode("utf-8", "backslashreplace")
+        return text.decode()
 
 
 def check_data(folder):
@@ -190,7 +192,16 @@ def _look(path):
 def _header(path, data):
     findings = []
     image = reading.open_image(data)
-    orientation = image.getexif().get(0x0112, 1)
+    damages = [reading.damage(data)]
+    orientation, animated = 1, False
+    try:  # what a training does not look at may be damaged in any way
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:
+        damages.append("the EXIF data are no such")
+    try:
+        animated = getattr(image, "is_animated", False)
+    except Exception:
+        damages.append("the second frame is broken")
     if path.suffix.lower() not in SUFFIXES[image.format]:
         findings.append(
             (
@@ -206,10 +217,9 @@ def _header(path, data):
                 "in Keras",
             )
         )
-    if getattr(image, "is_animated", False) and image.format != "MPO":
+    if animated and image.format != "MPO":
         findings.append(("animated", "its first frame is read"))
-    damage = reading.damage(data)
-    if damage:
+    for damage in filter(None, damages):
         findings.append(("damaged", f"can be decoded, but: {damage}"))
     return {
         "mode": f"{image.format} {image.mode}",

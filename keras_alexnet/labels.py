@@ -20,8 +20,11 @@ LISTS = (
 
 def is_flat(folder):
     """Whether a folder holds images instead of class folders."""
-    entries = list(pathlib.Path(folder).iterdir())
-    return not any(p.is_dir() for p in entries) and bool(_images(folder))
+    folders = any(
+        path.is_dir() and path.name[0] != "."
+        for path in pathlib.Path(folder).iterdir()
+    )
+    return not folders and bool(_images(folder))
 
 
 def read_label_list(folder, class_names):
@@ -101,5 +104,7 @@ def _images(folder):
     return sorted(
         path
         for path in pathlib.Path(folder).iterdir()
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
+        if path.suffix.lower() in EXTENSIONS
+        and path.name[0] != "."
+        and (path.is_file() or path.is_symlink())  # dangling: bad, not absent
     )

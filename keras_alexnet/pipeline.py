@@ -92,7 +92,7 @@ def training_batches(
 
         images, weights = _read(source, indices, cut, crop_pixels, skipped)
         weights *= np.float32(batch_size / max(weights.sum(), 1))
-        flips = choices.flips[places] & flip
+        flips = (choices.flips[places] & flip).astype("uint8")
         labels = examples.labels[indices]
         return tuple(map(fill, (images, flips, shifts, labels, weights)))
 
@@ -140,7 +140,7 @@ def evaluation_batches(
             return source.center_crop(indices[i], crop_pixels)
 
         images, weights = _read(source, indices, cut, crop_pixels, skipped)
-        flips = np.zeros(len(indices), bool)
+        flips = np.zeros(len(indices), "uint8")
         shifts = np.zeros((len(indices), channels), "float32")
         labels = examples.labels[indices]
         size = -(-len(indices) // multiple_of) * multiple_of
@@ -185,7 +185,7 @@ def _dataset(steps, batch, source, batch_size, pixels):
     shape = (batch_size, pixels, pixels, source.channels)
     columns = (
         (shape, tf.uint8),
-        ((batch_size,), tf.bool),
+        ((batch_size,), tf.uint8),  # a strategy cannot add up booleans
         ((batch_size, source.network_channels), tf.float32),
         ((batch_size,), tf.int64),
         ((batch_size,), tf.float32),

@@ -27,7 +27,7 @@ class PixelsToInput(keras.layers.Layer):
 
     Call arguments:
         images: `uint8`, `(batch, height, width, channels)`, RGB or gray.
-        flips: `bool`, `(batch,)`, which to mirror.
+        flips: `uint8`, `(batch,)`, 1 for those to mirror.
         shifts: `float32`, `(batch, channels)`, added to all pixels.
         training: Whether to divide by `training_divisor`.
 
@@ -58,6 +58,7 @@ class PixelsToInput(keras.layers.Layer):
     def _transform(self, images, flips, shifts, divisor):
         facts = get_architecture(self.variant).preprocessing
         mirrored = geometry.flip(images)
+        flips = tf.cast(flips, tf.bool)
         x = tf.where(
             flips[:, tf.newaxis, tf.newaxis, tf.newaxis], mirrored, images
         )

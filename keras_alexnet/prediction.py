@@ -39,7 +39,7 @@ def predict(run, files, top=5):
         )
         count = len(images)
         shifts = np.zeros((count, run.channels), "float32")
-        inputs = to_input(images, np.zeros(count, bool), shifts)
+        inputs = to_input(images, np.zeros(count, "uint8"), shifts)
         for probabilities in model.predict_on_batch(inputs):
             order = np.argsort(-probabilities, kind="stable")[:top]
             predictions.append(
@@ -52,4 +52,4 @@ def _center_crop(source, index, pixels):
     try:
         return source.center_crop(index, pixels)
     except BadImageError as error:
-        raise ValueError(f"{source.file(index)!r} {error}.") from error
+        raise ValueError(f"{source.file(index)!r}: {error}.") from error

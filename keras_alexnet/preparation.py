@@ -140,6 +140,11 @@ def _splits(source, class_names, validation_fraction, seed):
         return {s: _listed(e, None) for s, e in source.items()}, names.pop()
     if not class_names:
         raise ValueError("`class_names` must be given with this source.")
+    if isinstance(source, list):
+        source = [
+            _yielded(pair, number, len(class_names))
+            for number, pair in enumerate(source)
+        ]
     return {"train": source, "test": []}, tuple(class_names)
 
 
@@ -172,18 +177,15 @@ def _claim(out, options, splits):
         if not isinstance(images, list):
             continue  # what yields images cannot be asked before
         for image in images:
-            size = (
-                os.path.getsize(image.source)
-                if (
-                    isinstance(image.source, str)
-                    and os.path.isfile(image.source)
-                )
-                else 0
-            )
-            digest.update(f"{image.name}\n{image.label}\n{size}\n".encode())
-    claim, print_ = out / "prepared_from.json", digest.hexdigest()
+            line = f"{image.name}\n{image.label}\n{_content(image.source)}\n"
+            # Names of files need not be UTF-8.
+            digest.update(line.encode(errors="surrogateescape"))
+    claim = out / "prepared_from.json"
+    text = json.dumps({"sha256": digest.hexdigest()}) + "\n"
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{str(out)!r} is not a folder.")
     if claim.exists():
-        if json.loads(claim.read_text() or "{}").get("sha256") != print_:
+        if claim.read_bytes() != text.encode():
             raise ValueError(
                 f"{str(out)!r} holds the shards of other images or options; "
                 "choose another folder or delete it."
@@ -197,16 +199,24 @@ def _claim(out, options, splits):
         for leftover in out.glob(f".*.{ending}"):
             leftover.unlink()
     with replacing(claim) as path:
-        pathlib.Path(path).write_text(json.dumps({"sha256": print_}) + "\n")
+        pathlib.Path(path).write_text(text)
+
+
+def _content(source):
+    """What tells an image from another: the size of a file, the pixels."""
+    if isinstance(source, str):
+        return os.path.getsize(source) if os.path.isfile(source) else 0
+    return hashlib.sha256(np.ascontiguousarray(source)).hexdigest()
 
 
 def _write_split(out, split, images, options, skipped, advance):
     """The shards of a split; those that are whole already are left alone."""
     names = []
+    classes = len(options["class_names"])
     with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
-        for number, part in enumerate(_parts(images)):
+        for number, part in enumerate(_parts(images, classes)):
             name = f"{split}-{number:05}"
-            if not is_whole(out, name):
+            if not (is_whole(out, name) and _is_of(out, name, part)):
                 prepare = _preparer(options)
                 results = []
                 for result in pool.imap(prepare, part, chunksize=4):
@@ -222,19 +232,57 @@ def _write_split(out, split, images, options, skipped, advance):
     return names
 
 
-def _parts(images):
+def _is_of(out, name, part):
+    """Whether a shard is that of these images.
+
+    An index has no checksum, and what yields images may yield others.
+    """
+    index = read_index(out, name)
+    skipped = index.get("skipped")
+    good = [image for image in part if image.name not in (skipped or ())]
+    return (
+        isinstance(skipped, dict)
+        and len(good) + len(skipped) == len(part)
+        and index["paths"] == [image.name for image in good]
+        and index["labels"] == [image.label for image in good]
+    )
+
+
+def _parts(images, classes):
     """Lists of `SHARD_IMAGES` images."""
     part = []
     for number, image in enumerate(images):
         if not isinstance(image, Image):
-            pixels, label = (np.asarray(value) for value in image)
-            image = Image(pixels, int(label), str(number))
+            image = _yielded(image, number, classes)
         part.append(image)
         if len(part) == SHARD_IMAGES:
             yield part
             part = []
     if part:
         yield part
+
+
+def _yielded(pair, number, classes):
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(
+            "The source must yield pairs of an image and a label. "
+            f"Received as number {number}: {type(pair).__name__}"
+        )
+    pixels, label = map(np.asarray, pair)
+    shape = pixels.shape
+    if pixels.dtype != "uint8" or not (
+        len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3))
+    ):
+        raise ValueError(
+            "Images must be uint8 arrays (height, width) or (height, width, "
+            f"3) of 0..255. Received as number {number}: {pixels.dtype} {shape}"
+        )
+    if label.ndim or label.dtype.kind not in "iu" or not 0 <= label < classes:
+        raise ValueError(
+            f"Labels must be integers from 0 to {classes - 1}, the places of "
+            f"the class names. Received as number {number}: {label}"
+        )
+    return Image(pixels, int(label), str(number))
 
 
 def _preparer(options):
@@ -285,7 +333,7 @@ def _statistics(out, names, options):
     size, square = options["resize_pixels"], options["square"]
     shards = Shards(out, names, size, square)
     if not len(shards):
-        return {}
+        raise ValueError("There are no images to train on.")
     examples = Examples(shards, shards.labels, options["class_names"])
     colors, mean_image = fit_colors(examples, size)
     with replacing(out / MEAN_IMAGE) as path, open(path, "wb") as file:

@@ -21,14 +21,16 @@ from PIL import Image
 
 # Names by which image files are found in folders.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-# What Pillow calls them; MPO is the JPEG of phones with a second picture.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "MPO")
+# What Pillow calls them. JPEG includes that of phones with two pictures.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 # Pillow's own limit, above which it warns: a quarter of a GiB as RGB.
 LARGEST_IMAGE = 89_478_485
 # A decompression bomb: large, and far more pixels than photos have in a byte
 # (a good JPEG has 4, a bad one 20).
 BOMB_PIXELS = 2**24
 BOMB_PIXELS_PER_BYTE = 100
+# One pixel by 65,000 would, with a short side of 256, need 17 GB.
+LARGEST_RATIO = 1000
 LARGEST_KEPT = 2**26  # bytes of memory that a thread keeps for its images
 
 
@@ -123,7 +125,7 @@ def check_size(width, height, size_bytes):
     """Refuse an image before it is decoded, by what its header claims.
 
     Raises:
-        BadImageError: if it is too large, or a decompression bomb.
+        BadImageError: if it is too large or too thin, or a decompression bomb.
     """
     count = width * height
     if count > LARGEST_IMAGE:
@@ -135,6 +137,11 @@ def check_size(width, height, size_bytes):
         raise BadImageError(
             f"claims {width}x{height} pixels in {size_bytes:,} bytes: a "
             "decompression bomb"
+        )
+    if max(width, height) > LARGEST_RATIO * min(width, height):
+        raise BadImageError(
+            f"is {width}x{height} pixels, too thin to be resized; at most "
+            f"{LARGEST_RATIO}:1 is read"
         )
 
 

@@ -66,7 +66,8 @@ class Shards:
     def __getitem__(self, index):
         """The pixels of an image, `(height, width, 3)`, or `Shards` of some
         images for an array of places."""
-        if isinstance(index, np.ndarray):
+        if isinstance(index, np.ndarray | slice):
+            index = np.arange(len(self))[index]  # of a mask too
             some = copy.copy(self)
             some._chosen = self._chosen[index]
             some.labels = self.labels[index]
@@ -111,7 +112,7 @@ class Shards:
         path = self.folder / f"{self.names[shard]}.npy"
         try:
             pixels = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise ValueError(
                 f"{str(path)!r} cannot be opened: {error}; run keras-alexnet "
                 "prepare-data again, it writes what is missing."
@@ -182,8 +183,12 @@ def is_whole(folder, name):
     try:
         index = read_index(folder, name)
         path = pathlib.Path(folder) / f"{name}.npy"
-        return checksum(path) == index["sha256"]
-    except (OSError, KeyError, ValueError):
+        sizes = zip(index["heights"], index["widths"], strict=True)
+        values = 3 * sum(height * width for height, width in sizes)
+        if checksum(path) != index["sha256"]:
+            return False
+        return np.load(path, mmap_mode="r").size == values
+    except (OSError, EOFError, KeyError, TypeError, ValueError):
         return False
 
 
@@ -226,7 +231,7 @@ def read_colors(folder):
     try:
         colors = {key: _tuples(v) for key, v in facts["color"].items()}
         return ColorStatistics(**colors), np.load(path)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{str(folder)!r} does not tell the colors of its images "
             f"({error}); run keras-alexnet prepare-data again."

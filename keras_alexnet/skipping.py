@@ -5,6 +5,8 @@ import pathlib
 import threading
 
 COLUMNS = ("file", "reason")
+# Names of files need not be UTF-8.
+FORM = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class SkippedFiles:
@@ -27,9 +29,11 @@ class SkippedFiles:
         self._list_file = list_file and pathlib.Path(list_file)
         self._lock = threading.Lock()
         if self._list_file and self._list_file.exists():
-            with open(self._list_file, newline="") as file:
+            with open(self._list_file, **FORM) as file:
                 rows = list(csv.reader(file))
-            if any(len(row) != len(COLUMNS) for row in rows):
+            if rows[:1] not in ([], [list(COLUMNS)]) or any(
+                len(row) != len(COLUMNS) for row in rows
+            ):
                 raise ValueError(f"{str(list_file)!r} is damaged.")
             self.reasons = dict(rows[1:])
 
@@ -44,7 +48,7 @@ class SkippedFiles:
                 return
             self.reasons[file] = reason
             if self._list_file:
-                with open(self._list_file, "a", newline="") as stream:
+                with open(self._list_file, "a", **FORM) as stream:
                     writer = csv.writer(stream)
                     if stream.tell() == 0:
                         writer.writerow(COLUMNS)

@@ -60,7 +60,7 @@ class Source:
 
     def file(self, index):
         """The path of an image."""
-        return self.examples.images[index]
+        return str(self.examples.images[index])
 
     def image(self, index):
         """The whole image, its short side resized."""

@@ -70,23 +70,11 @@ def train(
     recipe = get_recipe(recipe)
     if recipe.data not in ("", "fashion"):
         recipe = get_recipe(recipe, data=os.path.abspath(recipe.data))
-    train_examples, test_examples = examples or load_examples(
-        recipe.data, recipe.validation_fraction, recipe.seed
-    )
-    test_examples = match_classes(
-        test_examples, train_examples.class_names, "the test examples"
-    )
-    # Refuses images that are too small, before anything is written.
-    side = recipe.crop_pixels
-    channels = get_architecture(recipe.variant).input_shape[-1]
-    trace(recipe.variant, (side, side, channels), padding=recipe.padding)
+    train_examples, test_examples = _load(recipe, examples)
     strategy = training_strategy(devices)
-    replicas = strategy.num_replicas_in_sync
-    if recipe.batch_size % replicas:
-        raise ValueError(
-            f"A batch of {recipe.batch_size} images cannot be dealt out evenly "
-            f"to {replicas} devices; choose a multiple of {replicas}."
-        )
+    batch_size = _batch_size(
+        recipe, len(train_examples), strategy.num_replicas_in_sync
+    )
     workdir = workdir or os.path.join("runs", recipe.name)
     run = Run.create(workdir, recipe, train_examples.class_names)
     skipped = SkippedFiles(
@@ -94,11 +82,11 @@ def train(
         recipe.max_bad_ratio,
         run.path("skipped.csv"),
     )
-    train_data = _training_data(run, train_examples, skipped)
+    train_data = _training_data(run, train_examples, batch_size, skipped)
     test_data = evaluation_batches(
         test_examples,
-        batch_size=recipe.batch_size,
-        multiple_of=replicas,
+        batch_size=batch_size,
+        multiple_of=strategy.num_replicas_in_sync,
         skipped=skipped,
         **run.sizes,
     )
@@ -111,7 +99,7 @@ def train(
     try:
         fed.fit(
             train_data,
-            steps_per_epoch=-(-len(train_examples) // recipe.batch_size),
+            steps_per_epoch=-(-len(train_examples) // batch_size),
             validation_data=test_data,
             epochs=recipe.epochs,
             shuffle=False,  # the batches are shuffled
@@ -124,11 +112,37 @@ def train(
     return _conclude(run, test_examples, skipped)
 
 
-def _training_data(run, examples, skipped):
+def _load(recipe, examples):
+    """Examples for training and testing; refuses what cannot be trained on
+    before anything is written."""
+    train, test = examples or load_examples(
+        recipe.data, recipe.validation_fraction, recipe.seed
+    )
+    test = match_classes(test, train.class_names, "the test examples")
+    for part in (train, test):
+        if part.are_prepared:
+            part.images.check(recipe.resize_pixels, recipe.square)
+    side = recipe.crop_pixels
+    channels = get_architecture(recipe.variant).input_shape[-1]
+    trace(recipe.variant, (side, side, channels), padding=recipe.padding)
+    return train, test
+
+
+def _batch_size(recipe, count, replicas):
+    """Images in a step, over all devices; no more than there are."""
+    if recipe.batch_size % replicas:
+        raise ValueError(
+            f"A batch of {recipe.batch_size} images cannot be dealt out evenly "
+            f"to {replicas} devices; choose a multiple of {replicas}."
+        )
+    return min(recipe.batch_size, -(-count // replicas) * replicas)
+
+
+def _training_data(run, examples, batch_size, skipped):
     recipe = run.recipe
     return training_batches(
         examples,
-        batch_size=recipe.batch_size,
+        batch_size=batch_size,
         square=recipe.square,
         flip=recipe.flip,
         color_noise=recipe.color_noise,

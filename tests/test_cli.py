@@ -143,10 +143,10 @@ def test_train_evaluate_predict(tmp_path, class_folders, capsys):
     assert main(words) == 0
     assert "%" in capsys.readouterr().out
     # A file that is missing, one that is no image, and other classes.
-    assert "no file" in refusal(capsys, *words, tmp_path / "missing.png")
+    assert "no such file" in refusal(capsys, *words, tmp_path / "missing.png")
     (tmp_path / "text.png").write_text("text")
     sentence = refusal(capsys, *words, tmp_path / "text.png")
-    assert "text.png' is not an image" in sentence
+    assert "text.png': is not an image" in sentence
     others = class_folders({"blue": 1, "green": 1}, "others")
     sentence = refusal(capsys, "evaluate", folder, "--data", others)
     assert "missing red; unknown green" in sentence

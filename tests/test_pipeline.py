@@ -1,20 +1,27 @@
 """Augmentation and batches, against NumPy."""
 
+import subprocess
+import sys
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_alexnet as ka
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.augment import center_crop
 from keras_alexnet.augment import preprocess_input
-from keras_alexnet.augment import random_crop
-from keras_alexnet.augment import random_flip
-from keras_alexnet.augment import resize_short_side
+from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.images import Examples
+from keras_alexnet.images import load_examples
 from keras_alexnet.pipeline import evaluation_batches
 from keras_alexnet.pipeline import training_batches
+from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.pixels import finished
+from keras_alexnet.skipping import SkippedFiles
 
 SIZES = {"resize_pixels": 8, "crop_pixels": 6}
+GRAY = {"channels": 1, **SIZES}
 
 
 def numbered(count):
@@ -27,9 +34,17 @@ def numbered(count):
     )
 
 
-def numbers(images, variant="lenet5"):
-    """The numbers of the images again (lenet5 only divides by 255)."""
-    return np.round(np.asarray(images)[:, 0, 0, 0] * 255).astype(int)
+def numbers(batch):
+    """The numbers of a batch's images again, of those with a weight."""
+    (images, _, _), _, weights = batch
+    return images.numpy()[:, 0, 0, 0][weights.numpy() > 0].astype(int)
+
+
+def colorful(count, size=(9, 12), seed=0):
+    """RGB images of noise."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (count, *size, 3), "uint8")
+    return Examples(images, np.arange(count) % 2, ("a", "b"))
 
 
 @pytest.mark.parametrize("variant", ["alexnet", "caffenet", "torchvision"])
@@ -61,98 +76,224 @@ def test_preprocess_input_refuses_gray():
         preprocess_input(np.zeros((2, 5, 4, 1)))
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((500, 375), (341, 256)),
-        ((375, 500), (256, 341)),
-        ((28, 28), (256, 256)),
-        ((257, 256), (257, 256)),
-    ],
-)
-def test_resize_short_side(size, expected):
-    image = tf.zeros((*size, 3), tf.uint8)
-    assert resize_short_side(image, 256).shape[:2] == expected
-
-
-def test_crops_are_parts_of_the_image():
-    image = tf.reshape(tf.range(7 * 9 * 3), (7, 9, 3))
-    center = center_crop(image, 5).numpy()
-    np.testing.assert_array_equal(center, image.numpy()[1:6, 2:7])
-    found = set()
-    for number in range(300):
-        crop = random_crop(image, 5, [0, number]).numpy()
-        row, column = divmod(int(crop[0, 0, 0]) // 3, 9)
-        expected = image.numpy()[row : row + 5, column : column + 5]
-        np.testing.assert_array_equal(crop, expected)
-        found.add((row, column))
-    assert found == {(r, c) for r in range(3) for c in range(5)}
-
-
-def test_flips_are_mirror_images_half_of_the_time():
-    image = tf.reshape(tf.range(12), (2, 2, 3))
-    flipped = [
-        not np.array_equal(random_flip(image, [0, n]), image)
-        for n in range(400)
-    ]
-    assert 150 < sum(flipped) < 250
-
-
 def test_evaluation_sees_every_example_once_in_order():
-    batches = list(
-        evaluation_batches(
-            numbered(10), "lenet5", batch_size=4, channels=1, **SIZES
-        )
-    )
-    assert [len(labels) for _, labels in batches] == [4, 4, 2]
-    seen = np.concatenate([numbers(images) for images, _ in batches])
+    batches = list(evaluation_batches(numbered(10), batch_size=4, **GRAY))
+    assert [len(labels) for _, labels, _ in batches] == [4, 4, 2]
+    seen = np.concatenate([numbers(batch) for batch in batches])
     assert seen.tolist() == list(range(10))
-    labels = np.concatenate([labels for _, labels in batches])
+    labels = np.concatenate([labels for _, labels, _ in batches])
     assert labels.tolist() == [n % 3 for n in range(10)]
 
 
-def test_training_epochs_draw_without_repetition():
-    dataset = training_batches(
-        numbered(10), "lenet5", batch_size=4, channels=1, seed=3, **SIZES
+def test_evaluation_fills_up_to_a_multiple_of_the_devices():
+    *_, (_, labels, weights) = evaluation_batches(
+        numbered(9), batch_size=4, multiple_of=2, **GRAY
     )
+    assert labels.numpy().tolist() == [2, 0]
+    assert weights.numpy().tolist() == [1, 0]
+
+
+def test_every_training_epoch_sees_every_example_once():
+    dataset = training_batches(numbered(10), batch_size=4, seed=3, **GRAY)
+    steps = list(dataset.take(9))  # three steps an epoch, the last half full
     epochs = []
-    steps = list(dataset.take(6))
-    for first in (0, 2, 4):  # two batches of four an epoch
-        pair = steps[first : first + 2]
-        seen = np.concatenate([numbers(images) for images, _ in pair])
-        labels = np.concatenate([labels for _, labels in pair])
+    for first in (0, 3, 6):
+        epoch = steps[first : first + 3]
+        assert all(labels.shape == (4,) for _, labels, _ in epoch)
+        seen = np.concatenate([numbers(batch) for batch in epoch])
+        assert sorted(seen) == list(range(10))
+        labels = np.concatenate([y.numpy()[w > 0] for _, y, w in epoch])
         np.testing.assert_array_equal(labels, seen % 3)
-        assert len(set(seen)) == 8
         epochs.append(tuple(seen))
+        # The mean over the batch is the mean over its real images.
+        assert epoch[0][2].numpy().tolist() == [1, 1, 1, 1]
+        assert sorted(epoch[2][2].numpy().tolist()) == [0, 0, 2, 2]
     assert len(set(epochs)) == 3  # another order in every epoch
 
 
 def test_training_batches_are_a_function_of_seed_and_step():
-    def take(seed, skip=0):
-        examples = Examples(
-            np.random.default_rng(0).integers(0, 256, (9, 8, 8), "uint8"),
-            np.arange(9),
-            tuple("abcdefghi"),
-        )
+    def take(seed, first_step=0, steps=4):
         dataset = training_batches(
-            examples, "lenet5", batch_size=3, channels=1, seed=seed, **SIZES
+            colorful(9, (8, 8)),
+            batch_size=3,
+            color_noise=0.1,
+            seed=seed,
+            first_step=first_step,
+            **SIZES,
         )
-        return [x.numpy() for x, _ in dataset.skip(skip).take(4)]
+        return [[a.numpy() for a in x] for x, _, _ in dataset.take(steps)]
 
-    np.testing.assert_array_equal(take(0), take(0))
-    np.testing.assert_array_equal(take(0)[2:], take(0, skip=2)[:2])
-    assert not np.array_equal(take(0), take(1))
+    for one, two in zip(take(0), take(0), strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+    # Resumed at step 2, in the middle of an epoch, nothing differs.
+    for one, two in zip(take(0)[2:], take(0, 2, 2), strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(take(0)[0][0], take(1)[0][0])
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_crops_are_parts_of_the_image(square):
+    examples = Examples(
+        np.arange(8 * 12, dtype="uint8").reshape(1, 8, 12), [0], ("a", "b")
+    )
+    places = set()
+    dataset = training_batches(examples, batch_size=1, square=square, **GRAY)
+    for (images, _, _), _, _ in dataset.take(300):
+        row, column = divmod(int(images[0, 0, 0, 0]), 12)
+        part = examples.images[0, row : row + 6, column : column + 6]
+        np.testing.assert_array_equal(images[0, ..., 0], part)
+        places.add((row, column))
+    # The central square of 8x12 is columns 2 to 9.
+    columns = range(2, 5) if square else range(7)
+    assert places == {(r, c) for r in range(3) for c in columns}
+
+
+def test_flips_half_of_the_time_or_never():
+    for flip in (False, True):
+        dataset = training_batches(
+            numbered(100), batch_size=100, flip=flip, **GRAY
+        )
+        (_, flips, _), _, _ = next(iter(dataset.skip(1)))
+        assert 30 < flips.numpy().sum() < 70 if flip else not any(flips)
+
+
+def test_color_noise_has_the_deviation_of_the_authors():
+    examples = colorful(4000, (8, 8))
+    dataset = training_batches(
+        examples, batch_size=4000, color_noise=0.1, **SIZES
+    )
+    ((_, _, shifts), _, _) = next(iter(dataset))
+    along = shifts.numpy() @ np.array(IMAGENET_2012.components).T
+    expected = 0.1 * np.array(IMAGENET_2012.deviations)
+    np.testing.assert_allclose(along.std(axis=0), expected, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "variant", ["alexnet", "caffenet", "torchvision", "lenet5"]
+)
+@pytest.mark.parametrize("in_tf_data", [False, True])
+def test_pixels_to_input(variant, in_tf_data):
+    """Flip, noise, mean: as NumPy does it, eagerly and inside tf.data."""
+    generator = np.random.default_rng(0)
+    channels = 1 if variant == "lenet5" else 3
+    images = generator.integers(0, 256, (4, 5, 6, channels), "uint8")
+    flips = np.array([1, 0, 0, 1], "uint8")
+    shifts = generator.normal(size=(4, channels)).astype("float32")
+    layer = PixelsToInput(variant, training_divisor=1.1)
+    if in_tf_data:
+        dataset = tf.data.Dataset.from_tensors(
+            ((images, flips, shifts), [0, 1, 2, 3], [1.0, 1, 1, 1])
+        )
+        ((y, _, _),) = finished(
+            dataset, variant, training=True, training_divisor=1.1
+        )
+    else:
+        y = layer(images, flips, shifts, training=True)
+    mirrored = np.where(
+        flips[:, None, None, None] == 1, images[:, :, ::-1], images
+    )
+    expected = mirrored + shifts[:, None, None].astype("float64")
+    expected = preprocess_input(expected, variant) / 1.1
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4)
+    if not in_tf_data:  # no division in a test
+        y = layer(images, flips, shifts)
+        np.testing.assert_allclose(y, expected * 1.1, rtol=1e-5, atol=1e-4)
+
+
+def test_pixels_to_input_makes_gray_rgb_and_subtracts_the_mean_image():
+    images = np.full((1, 4, 4, 1), 200, "uint8")
+    mean_image = np.arange(6 * 6 * 3, dtype="float32").reshape(6, 6, 3)
+    layer = PixelsToInput("alexnet_2012", mean_image=mean_image)
+    y = layer(images, np.zeros(1, "uint8"), np.zeros((1, 3), "float32"))
+    # Always the center of the mean image, wherever the crop is from.
+    np.testing.assert_allclose(y[0], 200 - mean_image[1:5, 1:5], atol=1e-5)
+    again = PixelsToInput.from_config(layer.get_config())
+    np.testing.assert_array_equal(again.mean_image, mean_image)
+
+
+def test_any_fit_takes_the_batches():
+    examples = colorful(10, (40, 40))
+    sizes = {"batch_size": 4, "resize_pixels": 40, "crop_pixels": 32}
+    model = ka.AlexNet("cifar10_18pct", input_shape=(32, 32, 3), classes=2)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    history = model.fit(
+        finished(training_batches(examples, **sizes), "cifar10_18pct"),
+        steps_per_epoch=3,
+        epochs=2,
+        shuffle=False,
+        validation_data=finished(
+            evaluation_batches(examples, **sizes), "cifar10_18pct"
+        ),
+        verbose=0,
+    )
+    assert np.isfinite(history.history["val_loss"]).all()
+
+
+def test_bad_files_have_no_weight_and_are_named(class_folders, tmp_path):
+    folder = class_folders({"blue": 5, "red": 5})
+    bad = folder / "red" / "bad.png"
+    bad.write_bytes(b"not an image")
+    train, _ = load_examples(folder)
+    total = len(train)
+    read = {"resize_pixels": 32, "crop_pixels": 24, "batch_size": 16}
+    for batches in (training_batches, evaluation_batches):
+        skipped = SkippedFiles(total, 0.5, tmp_path / "skipped.csv")
+        dataset = batches(train, skipped=skipped, **read)
+        ((images, _, _), _, weights) = next(iter(dataset))
+        assert (weights.numpy() > 0).sum() == total - 1
+        empty = images.numpy()[weights.numpy() == 0]
+        assert not empty.any()
+        assert list(skipped.reasons) == [str(bad)]
+    strict = SkippedFiles(total, 0.0)
+    with pytest.raises(tf.errors.OpError, match="bad.png"):
+        next(iter(evaluation_batches(train, skipped=strict, **read)))
+    with pytest.raises(ValueError, match=f"1 of {total} images cannot be used"):
+        strict.check()
 
 
 def test_images_are_read_from_files(class_folders):
-    from keras_alexnet.images import load_examples
-
     train, _ = load_examples(class_folders({"blue": 5, "red": 5}))
-    batches = evaluation_batches(
-        train, "alexnet", batch_size=16, resize_pixels=32, crop_pixels=24
+    ((inputs, labels, _),) = evaluation_batches(
+        train, batch_size=16, resize_pixels=32, crop_pixels=24
     )
-    ((images, labels),) = list(batches)
+    images = inputs[0].numpy()
     assert images.shape == (8, 24, 24, 3)
-    reddest = np.asarray(images).mean((1, 2))[..., 0] > 0
-    # The first class, "blue", is written in the fixture's first color, red.
+    reddest = images.mean((1, 2))[..., 0] > 127
     np.testing.assert_array_equal(reddest, labels.numpy() == 1)
+
+
+def test_gray_networks_see_the_luminance_of_arrays():
+    examples = colorful(3, (8, 8))
+    ((inputs, _, _),) = evaluation_batches(examples, batch_size=3, **GRAY)
+    weights = np.array([299, 587, 114]) / 1000  # ITU-R 601
+    expected = (examples.images @ weights)[:, 1:7, 1:7]
+    assert np.abs(inputs[0].numpy()[..., 0] - expected).max() <= 1
+
+
+def test_a_process_that_holds_an_iterator_ends():
+    """TensorFlow calls Python ahead of time, also while Python shuts down."""
+    script = """
+import numpy as np
+import keras_alexnet as ka
+images = np.zeros((64, 256, 256, 3), "uint8")
+examples = ka.Examples(images, np.zeros(64, int), ("a", "b"))
+iterator = iter(
+    ka.training_batches(
+        examples, batch_size=64, resize_pixels=256, crop_pixels=227
+    )
+)
+next(iterator)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_replicas_get_their_shares():
+    """Batches of the pipeline can be dealt out by a strategy."""
+    strategy = tf.distribute.get_strategy()
+    dataset = training_batches(numbered(10), batch_size=4, **GRAY)
+    distributed = strategy.experimental_distribute_dataset(dataset)
+    (images, _, _), _, _ = next(iter(distributed))
+    assert images.shape == (4, 6, 6, 1)
+    assert keras.backend.standardize_dtype(images.dtype) == "uint8"
