@@ -118,9 +118,9 @@ def load_examples(data, validation_fraction=0.2, seed=0):
             return train, test
     elif (root / "train").is_dir():
         train = _folder(root / "train")
-        for name in TEST_FOLDERS:
-            if (root / name).is_dir():
-                return train, _test_folder(root / name, train.class_names)
+        folder = _find_test_folder(root)
+        if folder:
+            return train, _test_folder(folder, train.class_names)
     else:
         train = _folder(root)
     return _split(train, validation_fraction, seed)
@@ -143,9 +143,18 @@ def test_examples(data, class_names):
         splits = (_prepared(root, split) for split in ("test", "train"))
         found = next(examples for examples in splits if len(examples))
         return match_classes(found, class_names, root)
-    tests = (root / name for name in TEST_FOLDERS)
-    root = next((folder for folder in tests if folder.is_dir()), root)
-    return _test_folder(root, class_names)
+    return _test_folder(_find_test_folder(root) or root, class_names)
+
+
+def _find_test_folder(root):
+    """The test images beside `train`, or None.
+
+    ImageNet's own `test` is flat and has no labels: class folders come first,
+    and of flat ones the validation images.
+    """
+    folders = [root / name for name in TEST_FOLDERS if (root / name).is_dir()]
+    with_classes = [folder for folder in folders if not is_flat(folder)]
+    return (with_classes or folders[1:] or folders or [None])[0]
 
 
 def _test_folder(folder, class_names):

@@ -19,12 +19,17 @@ LISTS = (
 
 
 def is_flat(folder):
-    """Whether a folder holds images instead of class folders."""
-    folders = any(
-        path.is_dir() and path.name[0] != "."
-        for path in pathlib.Path(folder).iterdir()
-    )
-    return not folders and bool(_images(folder))
+    """Whether a folder holds images instead of class folders.
+
+    Tiny ImageNet's hold one folder `images`, which counts as well.
+    """
+    folder = pathlib.Path(folder)
+    folders = [
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir() and path.name[0] != "."
+    ]
+    return folders in ([], ["images"]) and bool(_images(folder))
 
 
 def read_label_list(folder, class_names):
@@ -101,9 +106,11 @@ def read_label_list(folder, class_names):
 
 
 def _images(folder):
+    folder = pathlib.Path(folder)
+    inner = folder / "images"  # Tiny ImageNet
     return sorted(
         path
-        for path in pathlib.Path(folder).iterdir()
+        for path in (inner if inner.is_dir() else folder).iterdir()
         if path.suffix.lower() in EXTENSIONS
         and path.name[0] != "."
         and (path.is_file() or path.is_symlink())  # dangling: bad, not absent

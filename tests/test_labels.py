@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import test_examples as read_test_examples
@@ -173,3 +174,30 @@ def test_a_tree_like_imagenets(val, name):
     again = read_test_examples(val.parent, SYNSETS[::-1])
     names = np.array(SYNSETS[::-1])[again.labels]
     assert names.tolist() == [SYNSETS[index] for index in CLASSES]
+
+
+def test_unlabeled_test_images_beside_the_validation_images(tmp_path):
+    """ImageNet and Tiny ImageNet as they are handed out."""
+    names = ("n01440764", "n01443537")
+    for name in names:
+        for number in range(2):
+            _write(tmp_path / "train" / name / "images" / f"{number}.JPEG")
+    for split in ("test", "val"):
+        for number in range(2):
+            _write(tmp_path / split / "images" / f"{split}_{number}.JPEG")
+    (tmp_path / "val" / "val_annotations.txt").write_text(
+        f"val_1.JPEG\t{names[0]}\t0\t0\t9\t9\n"
+        f"val_0.JPEG\t{names[1]}\t0\t0\t9\t9\n"
+    )
+    train, test = load_examples(tmp_path)
+    assert train.class_names == names
+    assert [path.rpartition("/")[2] for path in test.images] == [
+        "val_0.JPEG",
+        "val_1.JPEG",
+    ]
+    assert test.labels.tolist() == [1, 0]
+
+
+def _write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 9)).save(path)
