@@ -4,6 +4,8 @@ Images are arrays `(height, width, channels)` of 0..255; what resizes also takes
 Pillow's pictures.
 """
 
+import math
+
 import numpy as np
 from PIL import Image
 
@@ -81,25 +83,46 @@ def flip(image):
     return image[..., ::-1, :]
 
 
-def resized_crop(image, resize_pixels, crop_pixels, top, left):
-    """A crop of the resized image, without resizing the rest of it.
+def crop_box(shape, resize_pixels, crop_pixels, top, left):
+    """Where a crop of the resized image lies in the image as it is.
 
-    Equal to `crop(resize_short_side(image, resize_pixels), top, left,
-    crop_pixels)` within one gray level, since Pillow takes the box in single
-    precision.
+    Returns:
+        Left, top, right and bottom, as Pillow counts.
     """
-    height, width = shape_of(image)
-    new_height, new_width = resized_shape((height, width), resize_pixels)
-    if (new_height, new_width) == (height, width):
-        return crop(_pixels(image), top, left, crop_pixels)
+    height, width = shape
+    new_height, new_width = resized_shape(shape, resize_pixels)
     down, across = height / new_height, width / new_width
-    box = (
+    return (
         left * across,
         top * down,
         min((left + crop_pixels) * across, width),
         min((top + crop_pixels) * down, height),
     )
-    return _resize(image, (crop_pixels, crop_pixels), box)
+
+
+def surroundings(box, shape, pixels):
+    """The whole pixels that the filter looks at to resize a box.
+
+    Returns:
+        Left, top, right and bottom, integers.
+    """
+    (left, top, right, bottom), (height, width) = box, shape
+    margin = math.ceil(max(1, (right - left) / pixels, (bottom - top) / pixels))
+    return (
+        max(int(left) - margin, 0),
+        max(int(top) - margin, 0),
+        min(math.ceil(right) + margin, width),
+        min(math.ceil(bottom) + margin, height),
+    )
+
+
+def resize_box(image, box, pixels):
+    """A part of an image, resized to a square.
+
+    Of the box of a crop (`crop_box`), the crop of the resized image, within
+    one gray level, since Pillow takes the box in single precision.
+    """
+    return _resize(image, (pixels, pixels), box)
 
 
 def _resize(image, size, box):

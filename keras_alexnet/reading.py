@@ -55,22 +55,26 @@ def read_image(source, channels=3):
     return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
-def read_picture(source, channels=3):
+def read_picture(source, channels=3, part=None):
     """An image as a picture of Pillow's, of mode `L` or `RGB`.
 
     Args:
         source: As in `read_image`.
         channels: As in `read_image`.
+        part: If not all of the image is wanted, a function of its height and
+            width `(shape)` that gives left, top, right and bottom.
 
     Raises:
         BadImageError: as in `read_image`.
     """
     data = read_bytes(source)
     try:
-        picture = _read_jpeg(data) if channels == 3 else None
+        picture = _read_jpeg(data, part) if channels == 3 else None
         if picture is None:
             with open_image(data) as image:
                 picture = _converted(image, channels)
+            if part:
+                picture = picture.crop(part(picture.size[::-1]))
         return picture
     except BadImageError:
         raise
@@ -156,7 +160,7 @@ def damage(data):
     return None
 
 
-def _read_jpeg(data):
+def _read_jpeg(data, part):
     """An ordinary JPEG, else None, and Pillow has the word."""
     if data[:3] != b"\xff\xd8\xff":
         return None
@@ -178,8 +182,14 @@ def _read_jpeg(data):
         raise
     except ValueError:
         return None
-    size = (width, height)
-    return Image.frombytes("RGB", size, pixels.data, "raw", "RGBX")
+    left, top, right, bottom = 0, 0, width, height
+    if part:
+        left, top, right, bottom = part((height, width))
+    first = 4 * (top * width + left)
+    last = 4 * ((bottom - 1) * width + right)
+    data = pixels.reshape(-1).data[first:last]
+    size = (right - left, bottom - top)
+    return Image.frombytes("RGB", size, data, "raw", "RGBX", 4 * width, 1)
 
 
 _thread = threading.local()

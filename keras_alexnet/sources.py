@@ -89,19 +89,33 @@ class Source:
             pixels: Side of the square.
         """
         if self.examples.are_files:
-            image = read_picture(self.file(index), self.network_channels)
-            shape = geometry.shape_of(image)
-            shape = geometry.resized_shape(shape, self.resize_pixels)
-            top, left = self._offset(shape, fractions, pixels)
-            return geometry.resized_crop(
-                image, self.resize_pixels, pixels, top, left
-            )
+            return self._read_crop(self.file(index), fractions, pixels)
         if self.examples.are_prepared:
             image = self.examples.images[index]
         else:
             image = self._pixels[index]
         top, left = self._offset(image.shape[:2], fractions, pixels)
         return self._converted(geometry.crop(image, top, left, pixels))
+
+    def _read_crop(self, file, fractions, pixels):
+        """A crop of a file; what lies around it is decoded at most."""
+        box = part = None
+
+        def needed(shape):
+            nonlocal box, part
+            resized = geometry.resized_shape(shape, self.resize_pixels)
+            top, left = self._offset(resized, fractions, pixels)
+            box = geometry.crop_box(
+                shape, self.resize_pixels, pixels, top, left
+            )
+            part = geometry.surroundings(box, shape, pixels)
+            return part
+
+        picture = read_picture(file, self.network_channels, needed)
+        x, y, _, _ = part
+        left, top, right, bottom = box
+        box = (left - x, top - y, right - x, bottom - y)
+        return geometry.resize_box(picture, box, pixels)
 
     def _offset(self, shape, fractions, pixels):
         start, region = (0, 0), shape
