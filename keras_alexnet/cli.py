@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import warnings
 
 from keras_alexnet import __version__
 from keras_alexnet import cli_data
@@ -32,6 +33,8 @@ def main(arguments=None):
         2 for a mistake of the caller, 130 if interrupted.
     """
     options = _parser().parse_args(arguments)
+    # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         return options.command(options) or 0
     except (ValueError, OSError) as error:

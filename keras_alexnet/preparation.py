@@ -1,6 +1,5 @@
 """`prepare_data`: photos resized once, to be read many times."""
 
-import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -16,13 +15,14 @@ import rich.progress
 from keras_alexnet import geometry
 from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
+from keras_alexnet.listing import content_of
+from keras_alexnet.listing import parts
+from keras_alexnet.listing import splits_of
 from keras_alexnet.reading import BadImageError
 from keras_alexnet.reading import read_picture
 from keras_alexnet.shards import FORMAT
 from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.shards import Shards
-from keras_alexnet.shards import is_prepared
 from keras_alexnet.shards import is_whole
 from keras_alexnet.shards import read_index
 from keras_alexnet.shards import write_shard
@@ -30,7 +30,6 @@ from keras_alexnet.skipping import SkippedFiles
 from keras_alexnet.sources import fit_colors
 
 SHARD_IMAGES = 512  # a hundred megabytes of 256x256
-Image = collections.namedtuple("Image", "source label name")
 
 
 def prepare_data(
@@ -79,7 +78,7 @@ def prepare_data(
     >>> photos = tfds.load("imagenette", split="train", as_supervised=True)
     >>> facts = prepare_data(photos, "imagenette", class_names="0123456789")
     """
-    splits, class_names = _splits(
+    splits, class_names = splits_of(
         source, class_names, validation_fraction, seed
     )
     out = pathlib.Path(out)
@@ -114,53 +113,6 @@ def prepare_data(
     return facts
 
 
-def _splits(source, class_names, validation_fraction, seed):
-    """Split name -> the images, as a list or as what yields them."""
-    if isinstance(source, str | os.PathLike):
-        if is_prepared(source):
-            raise ValueError(f"{str(source)!r} is prepared already.")
-        train, test = load_examples(source, validation_fraction, seed)
-        root = None if source == "fashion" else pathlib.Path(source)
-        splits = {"train": _listed(train, root), "test": _listed(test, root)}
-        return splits, train.class_names
-    if isinstance(source, Examples):
-        source = {
-            "train": source,
-            "test": Examples(
-                source.images[:0], source.labels[:0], source.class_names
-            ),
-        }
-    if isinstance(source, dict):
-        names = {examples.class_names for examples in source.values()}
-        if source.keys() != {"train", "test"} or len(names) != 1:
-            raise ValueError(
-                "A dict of examples must have the keys 'train' and 'test', "
-                "and the same class names under both."
-            )
-        return {s: _listed(e, None) for s, e in source.items()}, names.pop()
-    if not class_names:
-        raise ValueError("`class_names` must be given with this source.")
-    if isinstance(source, list):
-        source = [
-            _yielded(pair, number, len(class_names))
-            for number, pair in enumerate(source)
-        ]
-    return {"train": source, "test": []}, tuple(class_names)
-
-
-def _listed(examples, root):
-    """The images of `Examples`, named by their path in the source."""
-    images = []
-    for index, label in enumerate(examples.labels.tolist()):
-        image = examples.images[index]
-        name = str(index)
-        if examples.are_files:
-            image = str(image)
-            name = os.path.relpath(image, root) if root else image
-        images.append(Image(image, label, name))
-    return images
-
-
 def _count(images):
     """How many, or 0 where that is not known before."""
     try:
@@ -177,7 +129,7 @@ def _claim(out, options, splits):
         if not isinstance(images, list):
             continue  # what yields images cannot be asked before
         for image in images:
-            line = f"{image.name}\n{image.label}\n{_content(image.source)}\n"
+            line = f"{image.name}\n{image.label}\n{content_of(image)}\n"
             # Names of files need not be UTF-8.
             digest.update(line.encode(errors="surrogateescape"))
     claim = out / "prepared_from.json"
@@ -202,19 +154,12 @@ def _claim(out, options, splits):
         pathlib.Path(path).write_text(text)
 
 
-def _content(source):
-    """What tells an image from another: the size of a file, the pixels."""
-    if isinstance(source, str):
-        return os.path.getsize(source) if os.path.isfile(source) else 0
-    return hashlib.sha256(np.ascontiguousarray(source)).hexdigest()
-
-
 def _write_split(out, split, images, options, skipped, advance):
     """The shards of a split; those that are whole already are left alone."""
     names = []
     classes = len(options["class_names"])
     with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
-        for number, part in enumerate(_parts(images, classes)):
+        for number, part in enumerate(parts(images, classes, SHARD_IMAGES)):
             name = f"{split}-{number:05}"
             if not (is_whole(out, name) and _is_of(out, name, part)):
                 prepare = _preparer(options)
@@ -246,43 +191,6 @@ def _is_of(out, name, part):
         and index["paths"] == [image.name for image in good]
         and index["labels"] == [image.label for image in good]
     )
-
-
-def _parts(images, classes):
-    """Lists of `SHARD_IMAGES` images."""
-    part = []
-    for number, image in enumerate(images):
-        if not isinstance(image, Image):
-            image = _yielded(image, number, classes)
-        part.append(image)
-        if len(part) == SHARD_IMAGES:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _yielded(pair, number, classes):
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise ValueError(
-            "The source must yield pairs of an image and a label. "
-            f"Received as number {number}: {type(pair).__name__}"
-        )
-    pixels, label = map(np.asarray, pair)
-    shape = pixels.shape
-    if pixels.dtype != "uint8" or not (
-        len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3))
-    ):
-        raise ValueError(
-            "Images must be uint8 arrays (height, width) or (height, width, "
-            f"3) of 0..255. Received as number {number}: {pixels.dtype} {shape}"
-        )
-    if label.ndim or label.dtype.kind not in "iu" or not 0 <= label < classes:
-        raise ValueError(
-            f"Labels must be integers from 0 to {classes - 1}, the places of "
-            f"the class names. Received as number {number}: {label}"
-        )
-    return Image(pixels, int(label), str(number))
 
 
 def _preparer(options):

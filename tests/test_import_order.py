@@ -38,6 +38,7 @@ LEVELS = {
     "pixels": 1.5,
     "sources": 1.5,
     "pipeline": 2,
+    "listing": 2,
     "preparation": 3,
     "inspection": 3,
     "weights": 3,
