@@ -33,7 +33,7 @@ _PLACES = {
     "plot_model": "diagrams",
     "predict": "prediction",
     "prepare_data": "preparation",
-    "preprocess_input": "augment",
+    "preprocess_input": "pixels",
     "summary": "tables",
     "ten_crops": "geometry",
     "train": "training",

@@ -288,6 +288,7 @@ def _evaluate_parser(commands):
     parser.add_argument(
         "--data", metavar="DIR", help="other images than the run's own"
     )
+    cli_data.add_bad_ratio(parser)
     _format(parser, "text", "json")
 
 
@@ -296,7 +297,8 @@ def _evaluate(options):
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.evaluation import evaluate
 
-    _print(evaluate(Run(options.run), options.data), options.format)
+    evaluation = evaluate(Run(options.run), options.data, options.max_bad_ratio)
+    _print(evaluation, options.format)
 
 
 def _predict_parser(commands):

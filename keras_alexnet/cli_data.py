@@ -26,7 +26,7 @@ def add_bad_ratio(parser):
         type=ratio,
         metavar="R",
         help="part of the image files that may be unreadable and is skipped; "
-        "default: 0.01",
+        "default: 0.01, in evaluate the training's",
     )
     group.add_argument(
         "--strict",

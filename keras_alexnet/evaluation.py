@@ -38,7 +38,7 @@ class Evaluation:
     @property
     def accuracy(self):
         """Share of the examples whose most probable class is right."""
-        return float(np.trace(self.confusion)) / self.examples
+        return float(np.trace(self.confusion)) / max(self.examples, 1)
 
     def to_dict(self):
         """The figures as plain numbers, errors in percent as in the paper."""
@@ -47,7 +47,8 @@ class Evaluation:
             "examples": self.examples,
             "accuracy": self.accuracy,
             "top1_error_percent": 100 * (1 - self.accuracy),
-            "top5_error_percent": 100 * (1 - self.top5_correct / self.examples),
+            "top5_error_percent": 100
+            * (1 - self.top5_correct / max(self.examples, 1)),
             "accuracy_per_class": dict(
                 zip(self.class_names, per_class.tolist(), strict=True)
             ),
@@ -72,17 +73,19 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate(run, data=None):
+def evaluate(run, data=None, max_bad_ratio=None):
     """Test the network of a run.
 
     Args:
         run: A `Run`.
         data: Data set to test on, as in `images.test_examples`, or
             `Examples`; the run's own test examples if `None`.
+        max_bad_ratio: The largest part of the files that may be unreadable
+            and is not counted; the recipe's if `None`. Of the run's own data
+            it is a part of all, as in the training.
 
     Returns:
-        An `Evaluation`; files that cannot be read, up to the part that the
-        run's recipe bears, do not count.
+        An `Evaluation`.
 
     Raises:
         ValueError: if the data are not usable or more files are unreadable.
@@ -92,19 +95,31 @@ def evaluate(run, data=None):
         raise ValueError(
             "The run was trained on arrays in memory; say what to test on."
         )
+    total = 0
     if isinstance(data, Examples):
         examples = match_classes(data, run.class_names, "the examples")
     elif data is not None:
         examples = test_examples(data, run.class_names)
     else:
-        _, examples = load_examples(
+        train, examples = load_examples(
             recipe.data, recipe.validation_fraction, recipe.seed
         )
         examples = match_classes(examples, run.class_names, recipe.data)
-    skipped = SkippedFiles(len(examples), recipe.max_bad_ratio)
+        total = len(train)
+    if max_bad_ratio is None:
+        max_bad_ratio = recipe.max_bad_ratio
+    skipped = SkippedFiles(total + len(examples), max_bad_ratio)
+    return count_answers(run, examples, skipped)
+
+
+def count_answers(run, examples, skipped):
+    """The `Evaluation` of examples; bad files are told to `skipped`."""
     model, to_input = run.load_model(), run.pixels_to_input()
     batches = evaluation_batches(
-        examples, batch_size=recipe.batch_size, skipped=skipped, **run.sizes
+        examples,
+        batch_size=run.recipe.batch_size,
+        skipped=skipped,
+        **run.sizes,
     )
     classes = len(run.class_names)
     confusion, top5_correct = np.zeros((classes, classes), int), 0
@@ -119,4 +134,5 @@ def evaluate(run, data=None):
     except tf.errors.OpError:
         skipped.check()
         raise
-    return Evaluation(run.class_names, confusion, top5_correct, len(skipped))
+    bad = len(examples) - int(confusion.sum())
+    return Evaluation(run.class_names, confusion, top5_correct, bad)

@@ -50,48 +50,9 @@ def read_label_list(folder, class_names):
     Raises:
         ValueError: if there is no list, or it does not fit the images.
     """
-    folder = pathlib.Path(folder)
     images = _images(folder)
-    path = next(
-        (
-            place / name
-            for place in (folder, folder.parent)
-            for name in LISTS
-            if (place / name).is_file()
-        ),
-        None,
-    )
-    if path is None:
-        raise ValueError(
-            f"{folder} holds images instead of class folders, and there is no "
-            f"list of their classes; expected one of {', '.join(LISTS)} in it "
-            "or beside it."
-        )
-    lines = [
-        line.replace(",", " ").split()
-        for line in path.read_text().splitlines()
-        if line.strip() and not line.startswith("ImageId,")
-    ]
-    if all(len(line) == 1 for line in lines):
-        if len(lines) != len(images):
-            raise ValueError(
-                f"{path} has {len(lines)} lines for {len(images)} images in "
-                f"{folder}; expected one for each."
-            )
-        classes = [line[0] for line in lines]
-    else:
-        by_stem = {
-            pathlib.PurePath(line[0]).stem: line[1]
-            for line in lines
-            if len(line) > 1
-        }
-        missing = [image.name for image in images if image.stem not in by_stem]
-        if missing:
-            raise ValueError(
-                f"{path} names no class for {len(missing)} of {len(images)} "
-                f"images, the first being {missing[0]}."
-            )
-        classes = [by_stem[image.stem] for image in images]
+    path = _find_list(pathlib.Path(folder))
+    classes = _classes(path, images)
     places = {name: place for place, name in enumerate(class_names)}
     for number, name in enumerate(sorted(class_names)):
         places.setdefault(str(number), places[name])
@@ -103,6 +64,47 @@ def read_label_list(folder, class_names):
         )
     labels = [places[name] for name in classes]
     return np.array([str(image) for image in images]), np.array(labels)
+
+
+def _find_list(folder):
+    places = (folder, folder.parent)
+    candidates = [place / name for place in places for name in LISTS]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"{folder} holds images instead of class folders, and there is no "
+            f"list of their classes; expected one of {', '.join(LISTS)} in it "
+            "or beside it."
+        )
+    return path
+
+
+def _classes(path, images):
+    """What a list names as the classes of the images."""
+    lines = [
+        line.replace(",", " ").split()
+        for line in path.read_text().splitlines()
+        if line.strip() and not line.startswith("ImageId,")  # Kaggle's head
+    ]
+    if all(len(line) == 1 for line in lines):
+        if len(lines) != len(images):
+            raise ValueError(
+                f"{path} has {len(lines)} lines for {len(images)} images in "
+                f"{images[0].parent}; expected one for each."
+            )
+        return [line[0] for line in lines]
+    by_stem = {
+        pathlib.PurePath(line[0]).stem: line[1]
+        for line in lines
+        if len(line) > 1
+    }
+    missing = [image.name for image in images if image.stem not in by_stem]
+    if missing:
+        raise ValueError(
+            f"{path} names no class for {len(missing)} of {len(images)} "
+            f"images, the first being {missing[0]}."
+        )
+    return [by_stem[image.stem] for image in images]
 
 
 def _images(folder):

@@ -1,4 +1,4 @@
-"""From `uint8` pixels to what a network is fed, on the device that feeds it."""
+"""From pixels of 0..255 to what a network is fed, on any device."""
 
 import keras
 import numpy as np
@@ -6,6 +6,60 @@ import tensorflow as tf
 
 from keras_alexnet import geometry
 from keras_alexnet.architectures import get_architecture
+
+
+def preprocess_input(x, variant="alexnet"):
+    """Makes of RGB images what a variant's weights expect.
+
+    Args:
+        x: Images, `(..., height, width, 3)`, RGB values of 0..255; an array
+            or a tensor.
+        variant: Name of the variant.
+
+    Returns:
+        The same shape, as float32: scaled, minus the mean, divided by the
+        standard deviation, in the channel order of that variant.
+
+    Reference:
+        - `keras_alexnet.VARIANTS[variant].preprocessing`
+
+    Example:
+
+    >>> preprocess_input(np.full((1, 1, 1, 3), 127.0), "caffe_alexnet")
+    array([[[[23., 10.,  4.]]]], dtype=float32)
+    """
+    architecture = get_architecture(variant)
+    facts = architecture.preprocessing
+    is_array = not tf.is_tensor(x)
+    x = np.asarray(x, "float32") if is_array else tf.cast(x, tf.float32)
+    if x.shape[-1] != len(facts.mean):
+        raise ValueError(
+            f"{architecture.name} expects {len(facts.mean)} channels in the "
+            f"last axis. Received: shape={tuple(x.shape)}"
+        )
+    return _standardized(x, facts)
+
+
+def _standardized(x, facts, mean_image=None):
+    """RGB values of 0..255 as a variant's weights expect them.
+
+    Args:
+        x: float32 array or tensor.
+        facts: The variant's `Preprocessing`.
+        mean_image: What is subtracted in place of the mean color.
+    """
+    mean = np.array(facts.mean, "float32")
+    if mean_image is not None:
+        mean = mean_image * np.float32(facts.scale)
+    if facts.channel_order == "BGR":
+        x = x[..., ::-1]
+        mean = mean if mean_image is None else mean[..., ::-1]
+    if facts.scale != 1.0:
+        x = x * np.float32(facts.scale)
+    x = x - mean
+    if any(std != 1.0 for std in facts.std):
+        x = x / np.array(facts.std[: len(facts.mean)], "float32")
+    return x
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -67,15 +121,10 @@ class PixelsToInput(keras.layers.Layer):
         if x.shape[-1] < channels:
             x = tf.repeat(x, channels, axis=-1)
         x = x + shifts[:, tf.newaxis, tf.newaxis]
-        if self.mean_image is not None:
-            x = x - geometry.center_crop(self.mean_image, images.shape[1])
-        if facts.channel_order == "BGR":
-            x = x[..., ::-1]
-        x = x * facts.scale
-        if self.mean_image is None:
-            x = x - np.array(facts.mean, "float32")
-        x = x / np.array(facts.std[:channels], "float32")
-        return x / divisor
+        mean_image = self.mean_image
+        if mean_image is not None:
+            mean_image = geometry.center_crop(mean_image, images.shape[1])
+        return _standardized(x, facts, mean_image) / divisor
 
     def compute_output_spec(self, images, flips, shifts, training=False):
         channels = len(get_architecture(self.variant).preprocessing.mean)

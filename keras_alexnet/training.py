@@ -15,7 +15,7 @@ from keras_alexnet.checkpoint import Run
 from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.distribution import training_strategy
-from keras_alexnet.evaluation import evaluate
+from keras_alexnet.evaluation import count_answers
 from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import match_classes
@@ -218,7 +218,7 @@ def _callbacks(run, model):
 
 def _conclude(run, test_examples, skipped):
     """Test the weights that were written, and draw what there is to see."""
-    evaluation = evaluate(run, test_examples)
+    evaluation = count_answers(run, test_examples, skipped)
     results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
     run.save_results(**results)
     with replacing(run.path("curves.png")) as path:

@@ -11,7 +11,7 @@ import keras_alexnet as ka
 # train's example trains; tests/test_training.py does that.
 MODULES = (
     "arithmetic",
-    "augment",
+    "pixels",
     "diagrams",
     "figure2",
     "layers",

@@ -26,7 +26,6 @@ LEVELS = {
     "architectures": 0.5,
     "arithmetic": 1,
     "images": 1,
-    "augment": 1,
     "lrn": 0.9,
     "normalization": 1,
     "signal": 1,

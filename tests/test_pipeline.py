@@ -10,7 +10,6 @@ import tensorflow as tf
 
 import keras_alexnet as ka
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.augment import preprocess_input
 from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
@@ -18,6 +17,7 @@ from keras_alexnet.pipeline import evaluation_batches
 from keras_alexnet.pipeline import training_batches
 from keras_alexnet.pixels import PixelsToInput
 from keras_alexnet.pixels import finished
+from keras_alexnet.pixels import preprocess_input
 from keras_alexnet.skipping import SkippedFiles
 
 SIZES = {"resize_pixels": 8, "crop_pixels": 6}

@@ -181,6 +181,25 @@ def test_bad_images_are_skipped_counted_and_listed(class_folders, tmp_path):
     assert (evaluation.examples, evaluation.skipped_files) == (40, 2)
 
 
+def test_the_limit_is_a_part_of_all_images(class_folders, tmp_path):
+    """Three bad files of 48, by chance all among the test images."""
+    class_folders({"blue": 20, "red": 20}, "photos/train")
+    class_folders({"blue": 4, "red": 1}, "photos/val")
+    folder = class_folders({}, "photos")
+    for number in range(3):
+        (folder / "val" / "red" / f"bad{number}.png").touch()
+    recipe = get_recipe("smoke", data=folder, batch_size=8, max_bad_ratio=0.07)
+    run = ka.train(recipe, tmp_path / "run", verbose=0)
+    assert run.results["skipped_files"] == 3
+    assert run.results["examples"] == 5
+    evaluation = ka.evaluate(run)
+    assert (evaluation.examples, evaluation.skipped_files) == (5, 3)
+    with pytest.raises(ValueError, match="3 of 8 images cannot be used"):
+        ka.evaluate(run, data=folder)
+    evaluation = ka.evaluate(run, data=folder, max_bad_ratio=0.5)
+    assert (evaluation.examples, evaluation.skipped_files) == (5, 3)
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.04])
 def test_too_many_bad_images_stop_the_training(class_folders, tmp_path, ratio):
     folder = broken_folder(class_folders)  # 2 of 42
