@@ -485,3 +485,32 @@ def with_padding(architecture, padding):
         if not isinstance(row, ZeroPad):
             rows.append(row)
     return replace(architecture, rows=tuple(rows))
+
+
+def with_initialization(architecture, other):
+    """The same network with the initial values of another's rows.
+
+    Args:
+        architecture: `Architecture`.
+        other: `Architecture` with rows of the same names.
+
+    Raises:
+        ValueError: if a row has no namesake.
+    """
+    values = {
+        row.name: (row.kernel_init, row.bias_init)
+        for row in other.rows
+        if hasattr(row, "kernel_init")
+    }
+    rows = []
+    for row in architecture.rows:
+        if hasattr(row, "kernel_init"):
+            if row.name not in values:
+                raise ValueError(
+                    f"{other.name} has no {row.name} whose initial values "
+                    f"{architecture.name} could take."
+                )
+            kernel_init, bias_init = values[row.name]
+            row = replace(row, kernel_init=kernel_init, bias_init=bias_init)
+        rows.append(row)
+    return replace(architecture, rows=tuple(rows))

@@ -6,6 +6,7 @@ import keras
 
 from keras_alexnet import rows as kinds
 from keras_alexnet.arithmetic import ceil_pad
+from keras_alexnet.dropout import Dropout
 from keras_alexnet.layers import CeilPadding2D
 from keras_alexnet.layers import LocallyConnected2D
 from keras_alexnet.layers import SplitTowers
@@ -92,7 +93,7 @@ def apply_row(row, towers, previous, axis):
                 **_initializers(row, towers[0].shape[-1]),
             )
         case kinds.Dropout():
-            return _each(keras.layers.Dropout, row, towers, row.rate)
+            return _each(Dropout, row, towers, row.rate)
     raise ValueError(f"An architecture has no row of this kind: {row!r}")
 
 

@@ -4,11 +4,13 @@ import csv
 import json
 import pathlib
 import warnings
+from dataclasses import fields
 
 import numpy as np
 
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.architectures import with_initialization
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
 from keras_alexnet.pixels import PixelsToInput
@@ -50,24 +52,42 @@ class Run:
 
     @classmethod
     def create(cls, folder, recipe, class_names):
-        """Start a new run folder.
+        """Start a run in a folder, or take up the one that is not finished.
 
         Raises:
-            ValueError: if there is a run in the folder already.
+            ValueError: if the folder holds a finished run or another one.
         """
         folder = pathlib.Path(folder)
         if (folder / "recipe.json").exists():
-            raise ValueError(
-                f"There is a run in {str(folder)!r} already; choose another "
-                "folder or delete it."
-            )
+            return cls._taken_up(folder, recipe, class_names)
         for name, text in (
-            ("recipe.json", recipes.to_json(recipe)),
             ("classes.json", json.dumps(class_names, indent=2) + "\n"),
+            ("recipe.json", recipes.to_json(recipe)),  # last: it marks a run
         ):
             with replacing(folder / name) as path:
                 pathlib.Path(path).write_text(text)
         return cls(folder)
+
+    @classmethod
+    def _taken_up(cls, folder, recipe, class_names):
+        run = cls(folder)
+        other = [
+            field.name
+            for field in fields(recipe)
+            if getattr(recipe, field.name) != getattr(run.recipe, field.name)
+        ]
+        if other or tuple(class_names) != run.class_names:
+            what = f"`{other[0]}`" if other else "the classes"
+            raise ValueError(
+                f"There is a run in {str(folder)!r} already, with another "
+                f"value of {what}; choose another folder or delete it."
+            )
+        if run.results:
+            raise ValueError(
+                f"There is a run in {str(folder)!r} already, and it is "
+                "finished; choose another folder or delete it."
+            )
+        return run
 
     def path(self, name):
         """The path of a file in the run folder."""
@@ -115,8 +135,13 @@ class Run:
     def build_model(self, **kwargs):
         """The network of this run, untrained."""
         side = self.recipe.crop_pixels
+        architecture = get_architecture(self.recipe.variant)
+        if self.recipe.initialization:
+            architecture = with_initialization(
+                architecture, get_architecture(self.recipe.initialization)
+            )
         return AlexNet(
-            self.recipe.variant,
+            architecture,
             padding=self.recipe.padding,
             input_shape=(side, side, self.channels),
             classes=len(self.class_names),
@@ -158,14 +183,16 @@ class Run:
         with replacing(self.path("model.weights.h5")) as path:
             model.save_weights(path)
 
-    def log_epoch(self, epoch, logs):
-        """Add a line to `log.csv`: the epoch, counted from 0, and its logs."""
-        names = ["epoch", *sorted(logs)]
-        with open(self.path("log.csv"), "a", newline="") as file:
+    def write_log(self, rows):
+        """Write `log.csv`: a line for each epoch, counted from 0."""
+        names = list(rows[0]) if rows else ["epoch"]
+        with (
+            replacing(self.path("log.csv")) as path,
+            open(path, "w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, names)
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({"epoch": epoch, **logs})
+            writer.writeheader()
+            writer.writerows(rows)
 
     def save_results(self, **results):
         """Add to the results."""

@@ -2,17 +2,15 @@
 answers at once."""
 
 import argparse
-import importlib
 import json
-import os
 import sys
 import warnings
 
 from keras_alexnet import __version__
 from keras_alexnet import cli_data
+from keras_alexnet import cli_train
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.recipes import RECIPES
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.quiet import load_tensorflow
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +28,8 @@ def main(arguments=None):
 
     Returns:
         The exit code: 0, 1 if `check-data` found what would stop a training,
-        2 for a mistake of the caller, 130 if interrupted.
+        2 for what the sentence on stderr says, 130 after Ctrl-C, 143 after
+        SIGTERM (a training is then saved and goes on by the same command).
     """
     options = _parser().parse_args(arguments)
     # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
@@ -43,25 +42,9 @@ def main(arguments=None):
             sentence = f"{str(error.filename)!r}: {error.strerror}."
         print(f"keras-alexnet: {sentence}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("keras-alexnet: interrupted", file=sys.stderr)
-        return 130
-
-
-def _load_tensorflow():
-    """Import TensorFlow without its notes about oneDNN and CUDA.
-
-    It writes them before it reads any setting, so the channel is closed.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("keras")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    except KeyboardInterrupt as stop:
+        print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
 
 
 def _parser():
@@ -76,7 +59,15 @@ def _parser():
     _variants_parser(commands)
     _summary_parser(commands)
     _plot_parser(commands)
-    _train_parser(commands)
+    text = "train a network; without options: the bundled Fashion-MNIST images"
+    cli_train.add_train(_command(commands, "train", None, text), _positive)
+    text = "list the recipes: whose they are, what they take and what they gave"
+    _format(
+        _command(commands, "recipes", cli_train.list_recipes, text),
+        "text",
+        "markdown",
+        "json",
+    )
     _evaluate_parser(commands)
     _predict_parser(commands)
     text = "resize photos once, into shards that are read several times faster"
@@ -192,93 +183,12 @@ def _plot(options):
         to_file = options.to_file or f"img/{options.variant}_figure2.png"
         print(plot_figure2(options.variant, to_file, **arguments))
         return
-    _load_tensorflow()
+    load_tensorflow()
     from keras_alexnet.diagrams import plot_model
     from keras_alexnet.model import AlexNet
 
     to_file = options.to_file or f"img/{options.variant}.png"
     print(plot_model(AlexNet(options.variant, **arguments), to_file))
-
-
-def _train_parser(commands):
-    text = "train a network; without options: the bundled Fashion-MNIST images"
-    parser = _command(commands, "train", _train, text)
-    parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="default: fashion, or folder with --data",
-    )
-    parser.add_argument(
-        "--data", metavar="DIR", help="folder of class folders, or of train/..."
-    )
-    parser.add_argument(
-        "--run-dir",
-        metavar="DIR",
-        help="default: runs/RECIPE, or the next free",
-    )
-    parser.add_argument("--variant", choices=VARIANTS, metavar="VARIANT")
-    parser.add_argument("--epochs", type=_positive, metavar="N")
-    parser.add_argument(
-        "--batch-size", type=_positive, metavar="N", help="over all devices"
-    )
-    parser.add_argument("--learning-rate", type=float, metavar="RATE")
-    parser.add_argument("--resize-pixels", type=_positive, metavar="N")
-    parser.add_argument("--crop-pixels", type=_positive, metavar="N")
-    parser.add_argument(
-        "--color-noise",
-        type=float,
-        metavar="X",
-        help="along the principal components; the paper's is 0.1",
-    )
-    cli_data.add_bad_ratio(parser)
-    parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument(
-        "--devices",
-        type=_positive,
-        metavar="N",
-        help="GPUs, or virtual CPU devices where there are none",
-    )
-
-
-def _train(options):
-    default = "fashion" if options.data is None else "folder"
-    name = options.recipe or default
-    names = (
-        "data",
-        "variant",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "resize_pixels",
-        "crop_pixels",
-        "color_noise",
-        "max_bad_ratio",
-        "seed",
-    )
-    changes = {n: getattr(options, n) for n in names}
-    changes = {n: value for n, value in changes.items() if value is not None}
-    recipe = get_recipe(name, **changes)
-    if not recipe.data:
-        raise ValueError(f"The recipe {name} needs --data DIR.")
-    folder = options.run_dir or _free_folder(os.path.join("runs", name))
-    _load_tensorflow()
-    from keras_alexnet.training import train
-
-    run = train(recipe, folder, options.devices, verbose=1)
-    results = run.results
-    print(
-        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
-        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
-        f"Everything is in {run.folder}"
-    )
-    if results["skipped_files"]:
-        listed = run.path("skipped.csv")
-        print(f"{results['skipped_files']} files were skipped, see {listed}")
-
-
-def _free_folder(folder):
-    candidates = [folder] + [f"{folder}-{i}" for i in range(2, 1000)]
-    return next(c for c in candidates if not os.path.exists(c))
 
 
 def _evaluate_parser(commands):
@@ -293,7 +203,7 @@ def _evaluate_parser(commands):
 
 
 def _evaluate(options):
-    _load_tensorflow()
+    load_tensorflow()
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.evaluation import evaluate
 
@@ -311,7 +221,7 @@ def _predict_parser(commands):
 
 
 def _predict(options):
-    _load_tensorflow()
+    load_tensorflow()
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.prediction import predict
 

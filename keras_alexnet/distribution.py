@@ -1,30 +1,56 @@
-"""On which devices a model is trained; nothing else names devices."""
+"""On which devices and machines a model is trained; nothing else names them."""
+
+import json
+import os
 
 import tensorflow as tf
 
+DISTRIBUTE = ("auto", "none", "mirrored", "multiworker")
 
-def training_strategy(devices=None):
-    """The strategy for this machine's devices.
+
+def training_strategy(distribute="auto", devices=None):
+    """The strategy for this machine's devices, or for several machines.
 
     Args:
-        devices: How many devices to use. `None` takes all GPUs, or the CPU
-            where there is none. Without enough GPUs, virtual CPU devices
-            stand in: they compute the same, not faster.
+        distribute: `"none"` (one device), `"mirrored"` (this machine's GPUs),
+            `"multiworker"` (several machines, named in the environment
+            variable TF_CONFIG or by Slurm), `"auto"` (the third with
+            TF_CONFIG, else the second with several devices, else the first),
+            or a `tf.distribute.Strategy`.
+        devices: How many devices of this machine to use. `None` takes all
+            GPUs, or the CPU where there is none. Without enough GPUs, virtual
+            CPU devices stand in: they compute the same, not faster.
 
     Returns:
-        `tf.distribute.MirroredStrategy` for several devices, else
-        TensorFlow's default strategy.
+        A `tf.distribute.Strategy`.
 
     Raises:
         ValueError: if there are not as many devices, and TensorFlow has
-            already started, so that no virtual ones can be made.
+            already started, so that no virtual ones can be made; or if the
+            machines are not named.
     """
+    if isinstance(distribute, tf.distribute.Strategy):
+        return distribute
+    if distribute not in DISTRIBUTE:
+        raise ValueError(
+            f"`distribute` must be one of {', '.join(DISTRIBUTE)}, or a "
+            f"strategy. Received: {distribute!r}"
+        )
+    if devices is not None and devices < 1:
+        raise ValueError(f"`devices` must be at least 1. Received: {devices}")
+    if distribute == "auto" and "TF_CONFIG" in os.environ:
+        distribute = "multiworker"
+    if distribute == "multiworker":
+        return _several_machines(devices)
     gpus = tf.config.list_physical_devices("GPU")
+    if distribute == "none" and devices not in (None, 1):
+        raise ValueError(
+            "`distribute='none'` uses one device; leave it at 'auto' to use "
+            f"{devices}."
+        )
     if devices is None:
         devices = max(len(gpus), 1)
-    if devices < 1:
-        raise ValueError(f"`devices` must be at least 1. Received: {devices}")
-    if devices == 1:
+    if distribute == "none" or (distribute == "auto" and devices == 1):
         return tf.distribute.get_strategy()
     if devices <= len(gpus):
         return tf.distribute.MirroredStrategy(
@@ -48,3 +74,87 @@ def _make_virtual_cpus(count):
             f"started with {max(len(existing), 1)}; ask for them before "
             "anything else is computed."
         ) from error
+
+
+def _several_machines(devices):
+    """TensorFlow's strategy for several machines (workers)."""
+    resolver = None
+    if "TF_CONFIG" in os.environ:
+        _check_tf_config(os.environ["TF_CONFIG"])
+    elif "SLURM_STEP_NODELIST" in os.environ:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+    else:
+        raise ValueError(
+            "`distribute='multiworker'` needs the machines' addresses in the "
+            "environment variable TF_CONFIG, or to be started by Slurm's srun."
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices is not None and devices != max(len(gpus), 1):
+        if devices > len(gpus):
+            raise ValueError(
+                f"{devices} devices of each machine were asked for, but this "
+                f"one has {len(gpus)} GPUs; with `distribute='multiworker'` "
+                "there are no virtual ones."
+            )
+        tf.config.set_visible_devices(gpus[:devices], "GPU")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except RuntimeError as error:
+        raise ValueError(
+            "The strategy for several machines must be made before TensorFlow "
+            f"computes anything: {error}"
+        ) from error
+
+
+def _check_tf_config(text):
+    example = (
+        '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    try:
+        config = json.loads(text)
+        workers = config["cluster"]["worker"]
+        task = config["task"]
+        task_type, index = task["type"], int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"TF_CONFIG cannot be understood; expected {example}"
+        ) from error
+    if set(config["cluster"]) != {"worker"} or task_type != "worker":
+        raise ValueError(
+            "In TF_CONFIG all machines must be of type 'worker', and the first "
+            f"is the chief; expected {example}"
+        )
+    if not 0 <= index < len(workers):
+        raise ValueError(
+            f"TF_CONFIG gives this machine the index {index}, but names "
+            f"{len(workers)} workers; the first has the index 0."
+        )
+
+
+def worker_index(strategy):
+    """Number of this machine; 0 is the chief, which alone writes files."""
+    resolver = strategy.cluster_resolver
+    return int((resolver and resolver.task_id) or 0)
+
+
+def distributed(strategy, batches):
+    """Batches for `fit` under a strategy.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+        batches: Function that takes `replicas` and `local`, as
+            `pipeline.training_batches` does, and returns a data set.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return batches(replicas=1, local=None)
+
+    def for_this_machine(context):
+        count = strategy.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * count
+        return batches(
+            replicas=strategy.num_replicas_in_sync,
+            local=range(first, first + count),
+        )
+
+    return strategy.distribute_datasets_from_function(for_this_machine)

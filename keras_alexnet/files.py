@@ -1,6 +1,7 @@
 """Writing files so that they are there as a whole or not at all."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import tempfile
@@ -37,3 +38,31 @@ def replacing(path):
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """A folder that no other process writes into at the same time.
+
+    Raises:
+        ValueError: if another one does.
+    """
+    path = pathlib.Path(folder) / ".lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(path, "a"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another training is writing into {str(folder)!r}; wait for "
+                "its end or choose another folder."
+            ) from error
+        except OSError as error:
+            raise ValueError(
+                f"{str(path)!r} cannot be written: {error.strerror}."
+            ) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -100,6 +100,34 @@ def crop_box(shape, resize_pixels, crop_pixels, top, left):
     )
 
 
+def random_box(shape, generator, smallest):
+    """A random part of an image, as torchvision's RandomResizedCrop.
+
+    Args:
+        shape: Height and width.
+        generator: NumPy's, of random numbers.
+        smallest: The least share of the area, torchvision's `scale[0]`.
+
+    Returns:
+        Left, top, right and bottom, as Pillow counts.
+    """
+    height, width = shape
+    for _ in range(10):  # torchvision tries ten times
+        area = height * width * generator.uniform(smallest, 1)
+        ratio = math.exp(generator.uniform(math.log(3 / 4), math.log(4 / 3)))
+        across = round(math.sqrt(area * ratio))
+        down = round(math.sqrt(area / ratio))
+        if 0 < across <= width and 0 < down <= height:
+            top = int(generator.integers(height - down + 1))
+            left = int(generator.integers(width - across + 1))
+            return left, top, left + across, top + down
+    # The largest part in the middle that is not narrower than 3:4 or 4:3.
+    across = min(width, round(height * 4 / 3))
+    down = min(height, round(width / (3 / 4)))
+    top, left = (height - down) // 2, (width - across) // 2
+    return left, top, left + across, top + down
+
+
 def surroundings(box, shape, pixels):
     """The whole pixels that the filter looks at to resize a box.
 

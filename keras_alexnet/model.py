@@ -5,8 +5,10 @@ import os
 from dataclasses import replace
 
 import keras
+import tensorflow as tf
 
 from keras_alexnet import rows as kinds
+from keras_alexnet import steps
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.architectures import with_padding
 from keras_alexnet.arithmetic import check_size
@@ -21,17 +23,64 @@ from keras_alexnet.signal import warn_if_unlearnable
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class AlexNetModel(keras.Model):
-    """What `AlexNet` returns: a functional model with two habits more.
+    """What `AlexNet` returns: a functional model with a few habits more.
 
     `fit` warns before the first step if the images are in a range that the
-    initialization cannot learn from; `export` uses the operations that
-    converters know.
+    initialization cannot learn from. Made and compiled in the scope of a
+    `tf.distribute.MirroredStrategy`, it trains as on one device: uneven
+    batches, clipping and losses are exact, and `fit` refuses what Keras
+    cannot do there. `export` uses the operations that converters know.
+
+    Attributes:
+        accumulation_steps: In how many parts a batch is computed, one after
+            another, before the weights are changed once; to save memory.
     """
 
+    accumulation_steps = 1
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.made_in_scope = tf.distribute.has_strategy()
+
     def fit(self, x=None, *args, **kwargs):
-        if self.compiled and self.optimizer.iterations.numpy() == 0:
-            warn_if_unlearnable(self, first_images(x))
+        if self.compiled:
+            steps.check_options(self)
+            if self.optimizer.iterations.numpy() == 0:
+                warn_if_unlearnable(self, first_images(x))
         return super().fit(x, *args, **kwargs)
+
+    def train_step(self, data):
+        if self._replicas == self.accumulation_steps == 1:
+            return super().train_step(data)
+        return steps.train_step(self, data, self.accumulation_steps)
+
+    def test_step(self, data):
+        if self._replicas == 1:
+            return super().test_step(data)
+        return steps.test_step(self, data)
+
+    def predict_step(self, data):
+        if self._replicas == 1:
+            return super().predict_step(data)
+        return steps.predict_step(self, data)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # The only private name of Keras here. To learn the shapes, Keras 3.15
+        # adds up the replicas' shares of a batch, which fails where they are
+        # uneven; one share tells the shapes too.
+        if iterator is not None and self._replicas > 1 and self.made_in_scope:
+            local = self.distribute_strategy.experimental_local_results
+            for _, _, batches in iterator:
+                data_batch = tf.nest.map_structure(
+                    lambda value: local(value)[0], next(batches)
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    @property
+    def _replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
 
     def export(self, *args, **kwargs):
         with exporting():

@@ -1,6 +1,9 @@
-"""The paper's rule of learning, its rates, and what is measured."""
+"""The paper's rule of learning, and how its rate falls."""
+
+import math
 
 import keras
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -20,10 +23,22 @@ class PaperSGD(keras.optimizers.SGD):
         learning_rate: Float.
         momentum: Float.
         decay: Float, applied to all variables but those named "bias".
+        bias_rate: Float, biases learn at so many times the rate (2 in the
+            2012 code).
+        bias_decay: Boolean, whether biases decay as well (as in PyTorch).
         **kwargs: Further arguments of `keras.optimizers.SGD`.
+
+    Attributes:
+        conv1_rate: Variable, the factor of conv1's rate; at 0 conv1 does not
+            change at all. See `EndGame`.
 
     Reference:
         - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(PaperSGD(0.01), "mse")
     """
 
     def __init__(
@@ -31,26 +46,62 @@ class PaperSGD(keras.optimizers.SGD):
         learning_rate=0.01,
         momentum=0.9,
         decay=0.0005,
+        bias_rate=1.0,
+        bias_decay=False,
         name="paper_sgd",
         **kwargs,
     ):
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         self.decay = decay
+        self.bias_rate = bias_rate
+        self.bias_decay = bias_decay
 
     def build(self, variables):
         super().build(variables)
+        self.conv1_rate = self.add_variable(
+            (), initializer="ones", name="conv1_rate"
+        )
         # Asked here, since TensorFlow's own variables have other names.
-        self._decays = [variable.name != "bias" for variable in variables]
+        self._are_biases = [variable.name == "bias" for variable in variables]
+        self._are_conv1 = [
+            bool({"conv1", "conv1a", "conv1b"} & {*variable.path.split("/")})
+            for variable in variables
+        ]
 
     def update_step(self, gradient, variable, learning_rate):
-        if self._decays[self._get_variable_index(variable)]:
-            gradient = gradient + self.decay * keras.ops.cast(
+        index = self._get_variable_index(variable)
+        is_bias = self._are_biases[index]
+        if self.decay and (self.bias_decay or not is_bias):
+            gradient = gradient + self.decay * ops.cast(
                 variable, gradient.dtype
             )
-        super().update_step(gradient, variable, learning_rate)
+        if is_bias:
+            learning_rate = learning_rate * self.bias_rate
+        if not self._are_conv1[index]:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        changed = [variable]
+        if self.momentum:
+            changed.append(self.momentums[index])
+        before = [ops.copy(value) for value in changed]
+        super().update_step(gradient, variable, learning_rate * self.conv1_rate)
+        frozen = ops.equal(self.conv1_rate, 0)
+        for value, old in zip(changed, before, strict=True):
+            self.assign(value, ops.where(frozen, old, value))
 
     def get_config(self):
-        return {**super().get_config(), "decay": self.decay}
+        return {
+            **super().get_config(),
+            "decay": self.decay,
+            "bias_rate": self.bias_rate,
+            "bias_decay": self.bias_decay,
+        }
+
+
+def rate_of(optimizer):
+    """The current rate, as it was given (float32 has seven digits)."""
+    rate = ops.convert_to_numpy(optimizer.learning_rate)
+    return float(f"{float(rate):.7g}")
 
 
 def rate_at(epoch, learning_rate, rate_drops):
@@ -58,11 +109,82 @@ def rate_at(epoch, learning_rate, rate_drops):
     return learning_rate / 10 ** sum(epoch >= drop for drop in rate_drops)
 
 
-def metrics(classes):
-    """Top-1 and top-5 accuracy (top-k with fewer than five classes)."""
-    return [
-        keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        keras.metrics.SparseTopKCategoricalAccuracy(
-            min(5, classes), name="top5_accuracy"
-        ),
-    ]
+class PlateauDrops(keras.callbacks.Callback):
+    """Divides the rate by ten where the validation error stops falling.
+
+    "The heuristic which we followed was to divide the learning rate by 10
+    when the validation error rate stopped improving with the current learning
+    rate" (Section 5), three times before the end.
+
+    Args:
+        patience: Integer, epochs without improvement that are waited for.
+        times: Integer, how often at most.
+        monitor: Name of the accuracy in the logs.
+
+    Attributes:
+        state: Dict of what a resumed training must know; `Checkpoints` keeps
+            it.
+
+    Reference:
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+
+    Example:
+
+    >>> callbacks = [PlateauDrops(patience=5)]
+    """
+
+    def __init__(self, patience, times=3, monitor="val_accuracy"):
+        super().__init__()
+        self.patience = patience
+        self.times = times
+        self.monitor = monitor
+        self.state = {"best": -math.inf, "waited": 0, "drops": 0}
+
+    def on_epoch_end(self, epoch, logs=None):
+        state, accuracy = self.state, float((logs or {})[self.monitor])
+        if accuracy > state["best"]:
+            state.update(best=accuracy, waited=0)
+            return
+        state["waited"] += 1
+        if state["waited"] >= self.patience and state["drops"] < self.times:
+            state.update(waited=0, drops=state["drops"] + 1)
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = rate_of(optimizer) / 10
+
+
+class EndGame(keras.callbacks.Callback):
+    """What the authors did to conv1 by hand near the end of the 2012 run.
+
+    "epoch 67: set epsw to 0.00001 from 0.0001 on conv1 [...] epoch 72: set
+    epsw to 0 on conv1" (layer-params-145.cfg). The color noise, which they
+    set to 0 at the first of them, is a matter of the data.
+
+    Args:
+        slow_epoch: Integer, epochs before conv1's rate is set to `rate`.
+        frozen_epoch: Integer, epochs before conv1 is frozen.
+        rate: Float.
+
+    Reference:
+        - computerhistory/AlexNet-Source-Code, `layer-params-145.cfg`
+
+    Example:
+
+    >>> callbacks = [EndGame(67, 72)]
+    """
+
+    def __init__(self, slow_epoch, frozen_epoch, rate=1e-5):
+        super().__init__()
+        self.slow_epoch = slow_epoch
+        self.frozen_epoch = frozen_epoch
+        self.rate = rate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = self.model.optimizer
+        # With float16, Keras wraps it in one that scales the loss.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        factor = 1.0
+        if epoch >= self.frozen_epoch:
+            factor = 0.0
+        elif epoch >= self.slow_epoch:
+            factor = self.rate / rate_of(optimizer)
+        optimizer.conv1_rate.assign(factor)

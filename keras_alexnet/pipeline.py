@@ -5,13 +5,12 @@ TensorFlow keeps a few batches ahead. Batches stay `uint8`: what makes them
 four times as large, and is cheap on a GPU, is left to `pixels.PixelsToInput`.
 """
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
 from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.reading import BadImageError
+from keras_alexnet.sampling import area_generator
 from keras_alexnet.sampling import epoch_choices
 from keras_alexnet.sampling import place
 from keras_alexnet.skipping import SkippedFiles
@@ -29,8 +28,10 @@ def training_batches(
     resize_pixels,
     crop_pixels,
     square=True,
+    smallest_crop_area=None,
     flip=True,
     color_noise=0.0,
+    color_noise_epochs=None,
     color_unit="deviation",
     color_statistics=IMAGENET_2012,
     crop_chunk=1,
@@ -38,6 +39,9 @@ def training_batches(
     channels=3,
     first_step=0,
     skipped=None,
+    replicas=1,
+    local=None,
+    multiple_of=1,
 ):
     """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
@@ -54,8 +58,12 @@ def training_batches(
         crop_pixels: Side of the random square.
         square: Whether the random square is cut out of the central square of
             the resized image (Section 2), or out of all of it.
+        smallest_crop_area: If given, not a square of that side is cut out,
+            but a random part of at least this share of the image's area,
+            resized to it.
         flip: Whether to mirror an image with probability 1/2.
         color_noise: The paper's 0.1, or 0 for none.
+        color_noise_epochs: How many epochs have color noise; all if `None`.
         color_unit: As in `ColorStatistics.shifts`.
         color_statistics: Whose principal components the noise runs along.
         crop_chunk: How many images in a row share a crop and a flip.
@@ -64,6 +72,11 @@ def training_batches(
         first_step: Where to start in the endless sequence.
         skipped: `SkippedFiles` that bad files are told to. By default 1 % of
             the files may be bad.
+        replicas: Of all devices; a batch is filled up to a multiple of it.
+        local: `range` of the replicas whose shares of each batch are made
+            here, one after another, with weights 0 and 1; whole batches if
+            `None`.
+        multiple_of: A replica's share is filled up to a multiple of this.
 
     Returns:
         A `tf.data.Dataset` of `((images, flips, shifts), labels, weights)`;
@@ -75,29 +88,37 @@ def training_batches(
     count = len(examples)
     source = Source(examples, resize_pixels, square, channels)
     skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
-    fill = functools.partial(_fill, batch_size=batch_size)
+    shares = _Shares(batch_size, replicas, local, multiple_of)
 
     def batch(step):
-        epoch, places = place(int(step), count, batch_size)
+        step, rows = shares.of(int(step))
+        epoch, places = place(step, count, batch_size)
+        places = places[rows]
         choices = epoch_choices(count, seed, epoch, crop_chunk)
         indices = choices.order[places]
         shifts = np.zeros((len(places), channels), "float32")
-        if color_noise:
+        if color_noise and epoch < (color_noise_epochs or epoch + 1):
             normals = choices.normals[places]
             shifts += color_statistics.shifts(normals, color_noise, color_unit)
         crops = choices.crops[places]
 
         def cut(i):
-            return source.random_crop(indices[i], crops[i], crop_pixels)
+            if smallest_crop_area is None:
+                return source.random_crop(indices[i], crops[i], crop_pixels)
+            generator = area_generator(seed, epoch, places[i])
+            return source.random_area(
+                indices[i], generator, smallest_crop_area, crop_pixels
+            )
 
         images, weights = _read(source, indices, cut, crop_pixels, skipped)
-        weights *= np.float32(batch_size / max(weights.sum(), 1))
+        if local is None:
+            weights *= np.float32(shares.size / max(weights.sum(), 1))
         flips = (choices.flips[places] & flip).astype("uint8")
         labels = examples.labels[indices]
-        return tuple(map(fill, (images, flips, shifts, labels, weights)))
+        return shares.fill(images, flips, shifts, labels, weights)
 
-    steps = tf.data.Dataset.range(first_step, tf.int64.max)
-    return _dataset(steps, batch, source, batch_size, crop_pixels)
+    steps = tf.data.Dataset.range(first_step * shares.count, tf.int64.max)
+    return _dataset(steps, batch, source, shares.size, crop_pixels)
 
 
 def evaluation_batches(
@@ -107,8 +128,9 @@ def evaluation_batches(
     resize_pixels,
     crop_pixels,
     channels=3,
-    multiple_of=1,
     skipped=None,
+    replicas=1,
+    local=None,
 ):
     """Every example once, in order, its center crop.
 
@@ -121,9 +143,9 @@ def evaluation_batches(
         resize_pixels: The short side is resized to this.
         crop_pixels: Side of the square in the middle.
         channels: 3, or 1 for gray.
-        multiple_of: The last batch is filled up with empty images of weight 0
-            to a multiple of this, the number of devices.
         skipped: As in `training_batches`.
+        replicas: As in `training_batches`.
+        local: As in `training_batches`.
 
     Returns:
         As of `training_batches`, without flips and shifts of color.
@@ -131,10 +153,12 @@ def evaluation_batches(
     count = len(examples)
     source = Source(examples, resize_pixels, None, channels)
     skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
+    shares = _Shares(batch_size, replicas, local)
 
     def batch(step):
-        first = int(step) * batch_size
-        indices = np.arange(first, min(first + batch_size, count))
+        step, rows = shares.of(int(step))
+        first = step * batch_size
+        indices = np.arange(first, min(first + batch_size, count))[rows]
 
         def cut(i):
             return source.center_crop(indices[i], crop_pixels)
@@ -143,12 +167,41 @@ def evaluation_batches(
         flips = np.zeros(len(indices), "uint8")
         shifts = np.zeros((len(indices), channels), "float32")
         labels = examples.labels[indices]
-        size = -(-len(indices) // multiple_of) * multiple_of
-        fill = functools.partial(_fill, batch_size=size)
-        return tuple(map(fill, (images, flips, shifts, labels, weights)))
+        arrays = images, flips, shifts, labels, weights
+        return arrays if shares.whole else shares.fill(*arrays)
 
-    steps = tf.data.Dataset.range(-(-count // batch_size))
-    return _dataset(steps, batch, source, None, crop_pixels)
+    steps = tf.data.Dataset.range(-(-count // batch_size) * shares.count)
+    size = None if shares.whole else shares.size
+    return _dataset(steps, batch, source, size, crop_pixels)
+
+
+class _Shares:
+    """How batches are dealt out to replicas."""
+
+    def __init__(self, batch_size, replicas, local, multiple_of=1):
+        self.local = range(1) if local is None else local
+        self.count = len(self.local)
+        self.size = -(-batch_size // replicas)
+        self.size = -(-self.size // multiple_of) * multiple_of
+        if local is None:
+            self.size *= replicas
+        self.whole = local is None and replicas == 1
+
+    def of(self, number):
+        """The step and the rows of its batch that an element consists of."""
+        step, which = divmod(number, self.count)
+        first = self.local[which] * self.size
+        return step, slice(first, first + self.size)
+
+    def fill(self, *arrays):
+        """Zeros up to a whole share, so that all have the same shapes."""
+        missing = self.size - len(arrays[0])
+        return tuple(
+            np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+            if missing
+            else array
+            for array in arrays
+        )
 
 
 def _read(source, indices, cut, pixels, skipped):
@@ -168,16 +221,6 @@ def _read(source, indices, cut, pixels, skipped):
     share_out(task, range(0, len(indices), TASK))
     skipped.check()
     return images, weights
-
-
-def _fill(array, batch_size):
-    """Zeros up to a whole batch, so that every step has the same shapes."""
-    missing = batch_size - len(array)
-    if not missing:
-        return array
-    return np.concatenate(
-        [array, np.zeros((missing, *array.shape[1:]), array.dtype)]
-    )
 
 
 def _dataset(steps, batch, source, batch_size, pixels):

@@ -57,6 +57,11 @@ def epoch_choices(count, seed, epoch, crop_chunk=1):
     )
 
 
+def area_generator(seed, epoch, place):
+    """The random numbers for one image's random part."""
+    return np.random.default_rng([seed, epoch, 4, place])
+
+
 def place(step, count, batch_size):
     """Epoch and places in it of the images of a training step.
 

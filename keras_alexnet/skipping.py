@@ -29,6 +29,7 @@ class SkippedFiles:
         self._list_file = list_file and pathlib.Path(list_file)
         self._lock = threading.Lock()
         if self._list_file and self._list_file.exists():
+            _drop_half_a_line(self._list_file)
             with open(self._list_file, **FORM) as file:
                 rows = list(csv.reader(file))
             if rows[:1] not in ([], [list(COLUMNS)]) or any(
@@ -69,3 +70,11 @@ class SkippedFiles:
                 f"{file} {reason}. `keras-alexnet check-data` lists all, "
                 "--max-bad-ratio bears more."
             )
+
+
+def _drop_half_a_line(path):
+    """What a kill or a full disk has left at the end."""
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        path.write_bytes(whole)

@@ -36,12 +36,11 @@ class Source:
         self.resize_pixels = resize_pixels
         self.square = square
         self.network_channels = channels
-        self.channels = channels
+        self.channels = channels_of(examples, channels)
         if examples.are_prepared:
             examples.images.check(resize_pixels, square)
         elif not examples.are_files:
             self._pixels = self._resized(examples.images)
-            self.channels = self._pixels.shape[-1]
 
     def _resized(self, images):
         """All images of an array, once."""
@@ -97,17 +96,47 @@ class Source:
         top, left = self._offset(image.shape[:2], fractions, pixels)
         return self._converted(geometry.crop(image, top, left, pixels))
 
+    def random_area(self, index, generator, smallest, pixels):
+        """A random part of an image, resized to a square.
+
+        Args:
+            index: Place of the image.
+            generator: NumPy's, of this image's random numbers.
+            smallest: The least share of the image's area.
+            pixels: Side of the square.
+        """
+
+        def choose(shape):
+            return geometry.random_box(shape, generator, smallest)
+
+        if self.examples.are_files:
+            return self._read_box(self.file(index), choose, pixels)
+        if self.examples.are_prepared:
+            image = self.examples.images[index]
+        else:
+            image = self._pixels[index]
+        box = choose(image.shape[:2])
+        return self._converted(geometry.resize_box(image, box, pixels))
+
     def _read_crop(self, file, fractions, pixels):
-        """A crop of a file; what lies around it is decoded at most."""
+        """A crop of the resized image of a file."""
+
+        def choose(shape):
+            resized = geometry.resized_shape(shape, self.resize_pixels)
+            top, left = self._offset(resized, fractions, pixels)
+            return geometry.crop_box(
+                shape, self.resize_pixels, pixels, top, left
+            )
+
+        return self._read_box(file, choose, pixels)
+
+    def _read_box(self, file, choose, pixels):
+        """A part of a file; what lies around it is decoded at most."""
         box = part = None
 
         def needed(shape):
             nonlocal box, part
-            resized = geometry.resized_shape(shape, self.resize_pixels)
-            top, left = self._offset(resized, fractions, pixels)
-            box = geometry.crop_box(
-                shape, self.resize_pixels, pixels, top, left
-            )
+            box = choose(shape)
             part = geometry.surroundings(box, shape, pixels)
             return part
 
@@ -134,6 +163,13 @@ class Source:
         if self.network_channels == 1 and image.shape[-1] == 3:
             return to_gray(image)
         return image
+
+
+def channels_of(examples, network_channels):
+    """Channels of the images that a network of so many is fed with."""
+    if examples.are_prepared or examples.are_files or network_channels == 1:
+        return network_channels
+    return 1 if examples.images.ndim == 3 else examples.images.shape[-1]
 
 
 def to_gray(image):

@@ -76,7 +76,7 @@ def variants_table():
     return VariantsTable(tuple(summary(name) for name in VARIANTS))
 
 
-class _Table:
+class Table:
     """Prints as an aligned table, and as a real one in a notebook.
 
     `_heading()` is a line of text, `_header` names the columns, `_cells()`
@@ -114,7 +114,7 @@ class _Table:
 
 
 @dataclass(frozen=True, repr=False)
-class Summary(_Table):
+class Summary(Table):
     """A network and the `LayerFacts` of its layers.
 
     In a model, a count of `None` (printed "?") is one that is not known
@@ -202,7 +202,7 @@ class Summary(_Table):
 
 
 @dataclass(frozen=True, repr=False)
-class VariantsTable(_Table):
+class VariantsTable(Table):
     """The summaries of all variants, printed as one line each."""
 
     summaries: tuple[Summary, ...]

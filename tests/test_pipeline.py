@@ -87,10 +87,42 @@ def test_evaluation_sees_every_example_once_in_order():
 
 def test_evaluation_fills_up_to_a_multiple_of_the_devices():
     *_, (_, labels, weights) = evaluation_batches(
-        numbered(9), batch_size=4, multiple_of=2, **GRAY
+        numbered(9), batch_size=4, replicas=2, **GRAY
     )
-    assert labels.numpy().tolist() == [2, 0]
-    assert weights.numpy().tolist() == [1, 0]
+    assert labels.numpy().tolist() == [2, 0, 0, 0]
+    assert weights.numpy().tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 4])
+def test_the_shares_of_all_machines_are_the_batches_of_one(replicas):
+    whole = training_batches(numbered(10), batch_size=4, seed=3, **GRAY)
+    shares = [
+        training_batches(
+            numbered(10),
+            batch_size=4,
+            seed=3,
+            replicas=replicas,
+            local=local,
+            first_step=2,
+            **GRAY,
+        )
+        for local in (range(1), range(1, replicas))
+    ]
+    first, second = (iter(share.as_numpy_iterator()) for share in shares)
+    for batch in whole.skip(2).take(4).as_numpy_iterator():
+        elements = [next(first), *(next(second) for _ in range(replicas - 1))]
+        assert {len(labels) for _, labels, _ in elements} == {-(-4 // replicas)}
+        real = [w > 0 for _, _, w in elements]
+        for column in (0, 1, 2):  # images, flips, shifts
+            dealt = [
+                inputs[column][r]
+                for (inputs, _, _), r in zip(elements, real, strict=True)
+            ]
+            expected = batch[0][column][batch[2] > 0]
+            np.testing.assert_array_equal(np.concatenate(dealt), expected)
+        weights = np.concatenate([w for _, _, w in elements])
+        assert set(weights.tolist()) <= {0.0, 1.0}
+        assert weights.sum() == (batch[2] > 0).sum()
 
 
 def test_every_training_epoch_sees_every_example_once():

@@ -101,7 +101,6 @@ def test_limit_zero_bears_none():
     [
         "file,reason\na.jpg\n",
         "file,reason\na.jpg,is empty,too much\n",
-        "file,reason\na.jpg,is empty\nb.j",
         "epoch,loss\n0,2.3\n",
     ],
 )
@@ -133,3 +132,15 @@ def test_threads_do_not_lose_or_repeat(tmp_path):
     assert header == ["file", "reason"]
     expected = sorted([f"{number}.jpg", "is empty"] for number in range(200))
     assert sorted(written) == expected
+
+
+def test_half_a_line_that_a_kill_has_left_is_dropped(tmp_path):
+    path = tmp_path / "skipped.csv"
+    path.write_text("file,reason\r\na.jpg,is empty\r\nb.j")
+    skipped = SkippedFiles(10, 1.0, path)
+    assert skipped.reasons == {"a.jpg": "is empty"}
+    skipped.add("b.jpg", "is empty")
+    assert SkippedFiles(10, 1.0, path).reasons == {
+        "a.jpg": "is empty",
+        "b.jpg": "is empty",
+    }

@@ -1,0 +1,164 @@
+"""The commands about training: `train` and `recipes`."""
+
+import argparse
+import json
+import os
+import pathlib
+
+from keras_alexnet import cli_data
+from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.quiet import load_tensorflow
+from keras_alexnet.recipe import CHOICES
+from keras_alexnet.recipes import RECIPES
+from keras_alexnet.recipes import from_json
+from keras_alexnet.recipes import get_recipe
+
+# Options that change the recipe, with what `--help` says; named as its fields.
+CHANGES = (
+    ("data", str, "DIR", "folder of class folders, or of train/..."),
+    ("variant", str, "VARIANT", "the network"),
+    ("epochs", int, "N", None),
+    ("batch-size", int, "N", "over all devices"),
+    ("accumulation-steps", int, "N", "parts of a batch, to save memory"),
+    ("learning-rate", float, "RATE", None),
+    ("resize-pixels", int, "N", None),
+    ("crop-pixels", int, "N", None),
+    ("color-noise", float, "X", "along the principal components; 0.1 in 2012"),
+    ("global-clipnorm", float, "X", "gradients are scaled down to this norm"),
+    ("precision", str, None, "what layers compute in; weights stay float32"),
+    ("seed", int, "N", None),
+)
+
+
+def add_train(parser, positive):
+    """Give the parser of `train` its options."""
+    parser.set_defaults(command=_train)
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        metavar="RECIPE",
+        help="see `keras-alexnet recipes`; default: fashion, or folder with "
+        "--data",
+    )
+    choices = {"variant": VARIANTS, "precision": CHOICES["precision"]}
+    for name, kind, metavar, text in CHANGES:
+        parser.add_argument(
+            f"--{name}",
+            type=positive if kind is int and name != "seed" else kind,
+            choices=choices.get(name),
+            metavar=metavar,
+            help=text,
+        )
+    cli_data.add_bad_ratio(parser)
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="default: runs/RECIPE, or the next that is free or unfinished",
+    )
+    parser.add_argument(
+        "--distribute",
+        choices=("auto", "none", "mirrored", "multiworker"),
+        default="auto",
+        help="one device, this machine's, or several machines (TF_CONFIG)",
+    )
+    parser.add_argument(
+        "--devices",
+        type=positive,
+        metavar="N",
+        help="GPUs, or virtual CPU devices where there are none",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_minutes,
+        default=5.0,
+        metavar="X",
+        help="how often all is saved; 0 for every step; default: 5",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="operations repeat bit for bit",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write what TensorBoard shows",
+    )
+
+
+def _minutes(text):
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < 1e6:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a number of minutes"
+        )
+    return minutes
+
+
+def _train(options):
+    name = options.recipe or ("fashion" if options.data is None else "folder")
+    fields = [name.replace("-", "_") for name, *_ in CHANGES]
+    changes = {n: getattr(options, n) for n in (*fields, "max_bad_ratio")}
+    changes = {n: value for n, value in changes.items() if value is not None}
+    if changes.get("data") not in (None, "fashion"):
+        changes["data"] = os.path.abspath(changes["data"])
+    recipe = get_recipe(name, **changes)
+    if not recipe.data:
+        raise ValueError(f"The recipe {name} needs --data DIR.")
+    folder = options.run_dir or _folder_for(recipe)
+    load_tensorflow()
+    from keras_alexnet.training import train
+
+    run = train(
+        recipe,
+        folder,
+        options.devices,
+        verbose=1,
+        distribute=options.distribute,
+        checkpoint_minutes=options.checkpoint_minutes,
+        deterministic=options.deterministic,
+        tensorboard=options.tensorboard,
+    )
+    results = run.results
+    if not results:
+        return  # not the chief
+    print(
+        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
+        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
+        f"Everything is in {run.folder}"
+    )
+    if results["skipped_files"]:
+        listed = run.path("skipped.csv")
+        print(f"{results['skipped_files']} files were skipped, see {listed}")
+
+
+def _folder_for(recipe):
+    """The first folder that is free, or holds this training unfinished."""
+    first = pathlib.Path("runs") / recipe.name
+    numbered = (first.with_name(f"{recipe.name}-{i}") for i in range(2, 1000))
+    return next(f for f in (first, *numbered) if _fits(f, recipe))
+
+
+def _fits(folder, recipe):
+    if not folder.exists():
+        return True
+    try:
+        text = (folder / "recipe.json").read_text()
+        finished = (folder / "results.json").exists()
+        return not finished and from_json(text) == recipe
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def list_recipes(options):
+    """Print the recipes."""
+    from keras_alexnet.recipe_table import RecipesTable
+
+    table = RecipesTable()
+    if options.format == "json":
+        print(json.dumps(table.to_dict(), indent=2))
+    else:
+        print(table.to_markdown() if options.format == "markdown" else table)

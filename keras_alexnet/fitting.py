@@ -1,0 +1,134 @@
+"""From the first step, or the last checkpoint, to the last step of a run."""
+
+import keras
+
+from keras_alexnet.interruption import noted_signals
+from keras_alexnet.optimization import EndGame
+from keras_alexnet.optimization import PlateauDrops
+from keras_alexnet.optimization import rate_at
+from keras_alexnet.progress import TrainingProgress
+from keras_alexnet.resuming import Checkpoints
+
+
+def fit(
+    run,
+    model,
+    feed,
+    *,
+    folder,
+    chief,
+    checkpoint_minutes,
+    verbose,
+    tensorboard,
+):
+    """Train to the end, from wherever the last checkpoint is.
+
+    Args:
+        run: The `Run`.
+        model: The compiled `PixelModel`.
+        feed: The `Feed`.
+        folder: Path of the checkpoints, which all machines can read.
+        chief: Boolean, whether this machine writes.
+        checkpoint_minutes: Float.
+        verbose: As in `train`.
+        tensorboard: Boolean.
+    """
+    recipe = run.recipe
+    plateau = []
+    if recipe.plateau_epochs:
+        plateau = [PlateauDrops(recipe.plateau_epochs, recipe.plateau_drops)]
+    with noted_signals() as signals:
+        checkpoints = Checkpoints(
+            folder,
+            model,
+            minutes=checkpoint_minutes,
+            callbacks=plateau,
+            counts=model.counts,
+            writes=chief,
+            signals=signals,
+        )
+        step = checkpoints.restore()
+        progress = TrainingProgress(
+            feed.steps * recipe.epochs,
+            step,
+            feed.batch_size,
+            bar=verbose in ("auto", 1),
+        )
+        callbacks = [*_rates(recipe), *plateau, checkpoints]
+        if chief:
+            run.write_log(checkpoints.log)
+            callbacks.append(_log_writer(run, checkpoints))
+        if tensorboard:
+            folder = run.path("tensorboard")
+            callbacks.append(keras.callbacks.TensorBoard(folder))
+        if verbose:
+            callbacks.append(progress)
+        callbacks = keras.callbacks.CallbackList(
+            callbacks, add_history=True, model=model
+        )
+        with progress, feed.strategy.scope():
+            _epochs(model, feed, recipe.epochs, checkpoints, callbacks)
+        checkpoints.finish()
+
+
+def _rates(recipe):
+    """What sets the rate at the beginning of each epoch."""
+
+    def rate(epoch, _):
+        return rate_at(epoch, recipe.learning_rate, recipe.rate_drops)
+
+    callbacks = []
+    if not recipe.plateau_epochs:
+        callbacks.append(keras.callbacks.LearningRateScheduler(rate))
+    if recipe.end_game:
+        callbacks.append(EndGame(*recipe.end_game))
+    return callbacks
+
+
+def _log_writer(run, checkpoints):
+    return keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: run.write_log(checkpoints.log)
+    )
+
+
+def _epochs(model, feed, epochs, checkpoints, callbacks):
+    """All epochs that are missing; the first may have begun already."""
+    test_data = feed.validation()
+    epoch = len(checkpoints.log)
+    missing = (epoch + 1) * feed.steps - checkpoints.step
+    if not missing:
+        _validate(model, test_data, feed.test_steps, epoch, callbacks)
+        epoch, missing = epoch + 1, feed.steps
+    parts = [(epoch, epochs, missing)]
+    if missing < feed.steps:
+        parts = [(epoch, epoch + 1, missing), (epoch + 1, epochs, feed.steps)]
+    for first, last, steps in parts:
+        if first < last:
+            callbacks.set_params({"epochs": last, "steps": steps})
+            model.fit(
+                feed.training(checkpoints.step),
+                steps_per_epoch=steps,
+                validation_data=test_data,
+                validation_steps=feed.test_steps,
+                initial_epoch=first,
+                epochs=last,
+                shuffle=False,  # the batches are shuffled
+                callbacks=callbacks,
+                verbose=0,
+            )
+
+
+def _validate(model, test_data, steps, epoch, callbacks):
+    """The end of an epoch that was stopped in its validation."""
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    logs = model.get_metrics_result()
+    validation = model.evaluate(
+        test_data,
+        steps=steps,
+        callbacks=callbacks,
+        return_dict=True,
+        verbose=0,
+    )
+    logs.update({f"val_{name}": value for name, value in validation.items()})
+    callbacks.on_epoch_end(epoch, logs)

@@ -1,0 +1,270 @@
+"""A training's whole state on disk, so that it goes on as if never stopped."""
+
+import json
+import pathlib
+import shutil
+import time
+import warnings
+
+import keras
+import tensorflow as tf
+
+from keras_alexnet.interruption import Interrupted
+from keras_alexnet.interruption import Signals
+from keras_alexnet.optimization import rate_of
+
+MARGIN_BYTES = 1 << 20  # beside the values themselves
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves a training in `fit`, and brings it back to where it was.
+
+    A checkpoint holds weights, velocities, the states of all random numbers,
+    the position in the epoch, the log, and what other callbacks know. It is
+    complete or not there; the one before it stays until it is. Weights that
+    are not finite are never saved: the training stops instead.
+
+    Args:
+        folder: Path of a folder for nothing else.
+        model: The compiled model.
+        minutes: Float, how often to save; 0 for after every step.
+        callbacks: Callbacks with a dict `state` that JSON can hold, such as
+            `PlateauDrops`.
+        counts: `ImageCounts` of the model, brought back in mid-epoch; other
+            metrics begin anew there.
+        writes: Boolean, `False` for all machines but the chief.
+        signals: `Signals`; once one is noted, the training is saved and
+            `Interrupted` is raised.
+
+    Attributes:
+        step: Steps that were done.
+        log: List of dicts, the logs of each epoch.
+
+    Reference:
+        - `tf.train.CheckpointManager`
+
+    Example:
+
+    >>> model = keras_alexnet.AlexNet("lenet5")
+    >>> model.compile(keras_alexnet.PaperSGD(), "mse")
+    >>> checkpoints = Checkpoints("/tmp/checkpoints", model)
+    >>> checkpoints.restore()
+    0
+    """
+
+    def __init__(
+        self,
+        folder,
+        model,
+        minutes=5.0,
+        callbacks=(),
+        counts=None,
+        writes=True,
+        signals=None,
+    ):
+        super().__init__()
+        self.step = 0
+        self.log = []
+        self.minutes = minutes
+        self.writes = writes
+        self._folder = pathlib.Path(folder)
+        self._callbacks = list(callbacks)
+        self._counts = counts
+        self._signals = signals or Signals()
+        self._restored_sums = self._sums = None
+        self._saved_step = self._saved_log = None
+        with model.distribute_strategy.scope():
+            if not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
+        self._variables = [*model.variables, *model.optimizer.variables]
+        self._state = _State()
+        self._checkpoint = tf.train.Checkpoint(
+            variables=[variable.value for variable in self._variables],
+            state=self._state,
+        )
+        # Made now: on several machines, all must be there when it is made.
+        self._checkpoint.save_counter.assign(0)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(self._folder), 2, checkpoint_name="state"
+        )
+        self._saved_at = time.monotonic()
+
+    def restore(self):
+        """Bring back the newest checkpoint that can be read.
+
+        Returns:
+            The number of steps that were done, 0 without a checkpoint.
+
+        Raises:
+            ValueError: if there are checkpoints, but none can be read.
+        """
+        failures = []
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_consumed()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                failures.append(f"{path}: {_first_line(error)}")
+                continue
+            for failure in failures:
+                warnings.warn(
+                    f"A damaged checkpoint was passed over: {failure}",
+                    stacklevel=2,
+                )
+            self._take_over(self._state.value)
+            return self.step
+        if failures:
+            raise ValueError(
+                "No checkpoint can be read; delete the folder "
+                f"{str(self._folder)!r} to begin anew: {failures[0]}"
+            )
+        return 0
+
+    def _take_over(self, state):
+        self.step = self._saved_step = state["step"]
+        self.log = state["log"]
+        self._saved_log = len(self.log)
+        self._restored_sums = self._sums = state["sums"]
+        for callback, known in zip(
+            self._callbacks, state["callbacks"], strict=True
+        ):
+            callback.state = known
+
+    def save(self):
+        """Save now.
+
+        Raises:
+            ValueError: if a weight is not finite, or the disk is full.
+        """
+        self.check()
+        if not self.writes:
+            return
+        self._state.value = {
+            "step": self.step,
+            "log": self.log,
+            "sums": self._sums,
+            "callbacks": [callback.state for callback in self._callbacks],
+        }
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+            needed = MARGIN_BYTES + sum(
+                variable.value.dtype.size * variable.value.shape.num_elements()
+                for variable in self._variables
+            )
+            free = shutil.disk_usage(self._folder).free
+            if free < needed:
+                raise OSError(
+                    f"it needs {needed >> 20} MB and {free >> 20} MB are free"
+                )
+            self._manager.save()
+        except (OSError, tf.errors.OpError) as error:
+            self._remove_leftovers()
+            raise ValueError(
+                f"The training cannot be saved in {str(self._folder)!r}: "
+                f"{_first_line(error)}. {self._kept()}; make room and run the "
+                "same again."
+            ) from error
+        self._saved_step, self._saved_log = self.step, len(self.log)
+        self._saved_at = time.monotonic()
+
+    def finish(self):
+        """Save the end, if it is not saved."""
+        if self._saved_step != self.step or self._saved_log != len(self.log):
+            self.save()
+
+    def _remove_leftovers(self):
+        """What a kill in the middle of a save has left."""
+        kept = [pathlib.Path(path).name for path in self._manager.checkpoints]
+        for path in self._folder.glob("state-*"):
+            if path.name.partition(".")[0].partition("_")[0] not in kept:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def check(self, logs=None):
+        """Stop if a weight, a velocity or a logged value is not finite.
+
+        Not the loss alone: on a CPU it can look fine where weights are NaN.
+
+        Raises:
+            ValueError: with the name of what it is.
+        """
+        bad = [
+            variable.path
+            for variable in self._variables
+            if variable.value.dtype.is_floating
+            and not tf.reduce_all(tf.math.is_finite(variable.value))
+        ]
+        bad += [
+            name
+            for name, value in (logs or {}).items()
+            if not tf.math.is_finite(tf.cast(value, tf.float64))
+        ]
+        if bad:
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise ValueError(
+                f"The training diverged, found after step {self.step}: "
+                f"{bad[0]}{more} is NaN or infinite. {self._kept()}; choose a "
+                "smaller learning rate."
+            )
+
+    def _kept(self):
+        if self._saved_step is None:
+            return "There is no checkpoint yet"
+        return f"The last checkpoint, of step {self._saved_step}, is kept"
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = self.step
+        self._learning_rate = rate_of(self.model.optimizer)
+        if self._restored_sums and self._counts:
+            self._counts.sums.assign(self._restored_sums)
+        self._restored_sums = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step = self._first + batch + 1
+        due = time.monotonic() - self._saved_at >= 60 * self.minutes
+        if due or self._signals.number or batch + 1 == self.params["steps"]:
+            # Kept also for a stop in the validation, which counts anew.
+            if self._counts:
+                self._sums = self._counts.sums.numpy().tolist()
+            self._stop_or_save(due)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._stop_or_save(due=False)
+
+    def _stop_or_save(self, due):
+        if self._signals.number:
+            self.save()
+            raise Interrupted(
+                self._signals.number,
+                f"The training was stopped and saved after step {self.step}; "
+                "the same command goes on.",
+            )
+        if due:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self.check(logs)
+        self._sums = None
+        row = {"epoch": epoch, **logs, "learning_rate": self._learning_rate}
+        self.log.append(row)
+        if time.monotonic() - self._saved_at >= 60 * self.minutes:
+            self.save()
+
+
+class _State(tf.train.experimental.PythonState):
+    """What a checkpoint holds beside the variables."""
+
+    value = None
+
+    def serialize(self):
+        return json.dumps(self.value)
+
+    def deserialize(self, text):
+        self.value = json.loads(text)
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,249 @@
+"""One step of training or testing, exact over all devices.
+
+Keras' own steps average the replicas' averages, clip gradients before they
+are added up, and call the network with no images where a batch is too small
+for all replicas. These give what one device gives, whatever the batch.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def train_step(model, data, parts=1):
+    """A step of gradient descent on this replica's share of a batch.
+
+    Args:
+        model: A compiled `keras.Model`.
+        data: This replica's `(x, y)` or `(x, y, sample_weight)`.
+        parts: In how many parts the share is computed, one after another,
+            which needs the memory of one.
+
+    Returns:
+        Dict of the model's metrics.
+    """
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    counted = _counted(model, x, weight)
+    total = _sum_over_replicas(counted)
+
+    def forward(x, y, weight):
+        y_pred = _call(model, x, training=True)
+        loss = model.compute_loss(x, y, y_pred, weight, training=True)
+        if _is_mean(model):
+            part = _counted(model, x, weight)
+            share = tf.math.divide_no_nan(part, total) * _replicas()
+            loss *= tf.cast(share, loss.dtype)
+        return y_pred, loss
+
+    y_pred, loss, gradients = _in_parts(model, forward, (x, y, weight), parts)
+    variables = model.trainable_variables
+    gradients = _clipped(model.optimizer, gradients)
+    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    # Back to what Keras reports: of a mean this replica's own.
+    if _is_mean(model):
+        loss *= tf.cast(tf.math.divide_no_nan(total, counted), loss.dtype)
+    else:
+        loss *= _replicas()
+    return _measured(model, (x, y, weight), y_pred, loss, counted)
+
+
+def test_step(model, data):
+    """The loss and the metrics of this replica's share of a batch."""
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    y_pred = _call(model, x, training=False)
+    loss = model.compute_loss(x, y, y_pred, weight, training=False)
+    loss *= _replicas()
+    counted = _counted(model, x, weight)
+    return _measured(model, (x, y, weight), y_pred, loss, counted)
+
+
+def predict_step(model, data):
+    """The predictions for this replica's share of a batch."""
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    return _call(model, x, training=False)
+
+
+def every_step(model, step):
+    """What `fit` calls for each step, on several machines.
+
+    Keras 3.15 averages what a step returns over an axis that scalars do not
+    have (keras-team/keras#20585); ours returns the same on every replica.
+    """
+
+    def one_step(data):
+        strategy = model.distribute_strategy
+        logs = strategy.run(step, args=(data,))
+        return tf.nest.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], logs
+        )
+
+    if not model.run_eagerly:
+        one_step = tf.function(one_step, reduce_retracing=True)
+    return lambda iterator: one_step(next(iterator))
+
+
+def _replicas():
+    return tf.distribute.get_replica_context().num_replicas_in_sync
+
+
+def _sum_over_replicas(value):
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def _rows(x):
+    return tf.shape(tf.nest.flatten(x)[0])[0]
+
+
+def _is_mean(model):
+    """Whether the loss of a batch is a mean over its images."""
+    reduction = getattr(model.loss, "reduction", "sum_over_batch_size")
+    return reduction != "sum"
+
+
+def _counted(model, x, weight):
+    """By what the loss of a batch is divided."""
+    reduction = getattr(model.loss, "reduction", None)
+    if reduction == "mean_with_sample_weight" and weight is not None:
+        return tf.reduce_sum(tf.cast(weight, tf.float32))
+    return tf.cast(_rows(x), tf.float32)
+
+
+def _call(model, x, training):
+    """The model's answers; also none, to no images.
+
+    Convolutions of oneDNN cannot be given an empty batch, as one replica gets
+    it at the end of an epoch; an empty image takes its place.
+    """
+    if tf.nest.flatten(x)[0].shape[0]:
+        return model(x, training=training)
+    rows = _rows(x)
+
+    def blank(value):
+        shape = tf.concat([[1], tf.shape(value)[1:]], axis=0)
+        filled = tf.cond(
+            rows > 0, lambda: value, lambda: tf.zeros(shape, value.dtype)
+        )
+        return tf.ensure_shape(filled, value.shape)
+
+    y_pred = model(tf.nest.map_structure(blank, x), training=training)
+    return tf.nest.map_structure(lambda value: value[:rows], y_pred)
+
+
+def _in_parts(model, forward, data, parts):
+    """Answers, loss and gradients, summed over the parts of the data."""
+
+    def compute(x, y, weight):
+        with tf.GradientTape() as tape:
+            y_pred, loss = forward(x, y, weight)
+            scaled = model.optimizer.scale_loss(loss)
+        return y_pred, loss, tape.gradient(scaled, model.trainable_variables)
+
+    if parts == 1:
+        return compute(*data)
+    rows = tf.nest.flatten(data)[0].shape[0]
+    if rows is None or rows % parts:
+        raise ValueError(
+            f"A batch of {rows} images on a device cannot be computed in "
+            f"{parts} equal parts; batches of a fixed size that is a multiple "
+            "are needed for `accumulation_steps`."
+        )
+    size = rows // parts
+
+    def part(i):
+        return tf.nest.map_structure(
+            lambda value: value[i * size : (i + 1) * size], data
+        )
+
+    # A loop, so that not more than one part is in memory; the gradients of
+    # the first part show the shapes.
+    answers, loss, gradients = compute(*part(0))
+    collected = tf.TensorArray(
+        answers.dtype, parts, element_shape=answers.shape
+    )
+    collected = collected.write(0, answers)
+
+    def body(i, collected, loss, gradients):
+        answers, more, others = compute(*part(i))
+        gradients = [a + b for a, b in zip(gradients, others, strict=True)]
+        return i + 1, collected.write(i, answers), loss + more, gradients
+
+    _, collected, loss, gradients = tf.while_loop(
+        lambda i, *_: i < parts,
+        body,
+        (tf.constant(1), collected, loss, gradients),
+        parallel_iterations=1,
+    )
+    return collected.concat(), loss, gradients
+
+
+def _clipped(optimizer, gradients):
+    """Gradients clipped as one device would clip their sum.
+
+    All replicas then hold the same, and a share of it, which the optimizer
+    adds up again. A scaled loss needs that too: Keras asks one replica only
+    whether its gradients are finite.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    limits = inner.clipnorm, inner.global_clipnorm, inner.clipvalue
+    if _replicas() == 1 or (inner is optimizer and not any(limits)):
+        return gradients
+    gradients = _sum_over_replicas(gradients)
+    scale = 1.0 if inner is optimizer else optimizer.dynamic_scale
+    if inner.clipnorm:
+        limit = inner.clipnorm * scale
+        gradients = [tf.clip_by_norm(g, limit) for g in gradients]
+    elif inner.global_clipnorm:
+        limit = inner.global_clipnorm * scale
+        gradients, _ = tf.clip_by_global_norm(gradients, limit)
+    elif inner.clipvalue:
+        limit = inner.clipvalue * scale
+        gradients = [tf.clip_by_value(g, -limit, limit) for g in gradients]
+    return [gradient / _replicas() for gradient in gradients]
+
+
+def _measured(model, data, y_pred, loss, counted):
+    x, y, weight = data
+    tracker = next((m for m in model.metrics if m.name == "loss"), None)
+    if tracker is not None:
+        tracker.update_state(loss, sample_weight=counted)
+    return model.compute_metrics(x, y, y_pred, weight)
+
+
+def check_options(model):
+    """Refuses what Keras 3.15 cannot do under a strategy.
+
+    Raises:
+        ValueError: if the model was compiled with such an option.
+    """
+    strategy = model.distribute_strategy
+    machines = tf.distribute.MultiWorkerMirroredStrategy
+    if isinstance(strategy, machines) and model.made_in_scope:
+        raise ValueError(
+            "Keras' `fit` cannot start on several machines "
+            "(keras-team/keras#20585); use "
+            "`keras_alexnet.train(recipe, distribute='multiworker')`."
+        )
+    if strategy.num_replicas_in_sync == 1:
+        return
+    for name, breaks, instead in (
+        (
+            "jit_compile=True",
+            model.jit_compile is True,
+            "leave it at 'auto'; the normalization is compiled anyway",
+        ),
+        (
+            "steps_per_execution > 1",
+            model.steps_per_execution != 1,
+            "leave it at 1",
+        ),
+        (
+            "gradient_accumulation_steps",
+            getattr(model.optimizer, "gradient_accumulation_steps", None),
+            "set the model's `accumulation_steps` instead",
+        ),
+    ):
+        if breaks:
+            raise ValueError(
+                f"`{name}` does not work in Keras on several devices; "
+                f"{instead}."
+            )
