@@ -13,13 +13,20 @@ __version__ = "0.1.0"
 # the command line answers at once.
 _PLACES = {
     "AlexNet": "model",
+    "Checkpoints": "resuming",
+    "Dropout": "dropout",
+    "EndGame": "optimization",
     "Architecture": "architectures",
     "Examples": "images",
+    "ImageCounts": "counting",
+    "Interrupted": "interruption",
     "LocalResponseNormalization": "normalization",
     "PaperSGD": "optimization",
     "PixelsToInput": "pixels",
+    "PlacedSGD": "two_devices",
+    "PlateauDrops": "optimization",
     "RECIPES": "recipes",
-    "Recipe": "recipes",
+    "Recipe": "recipe",
     "Run": "checkpoint",
     "VARIANTS": "architectures",
     "check_data": "inspection",
@@ -38,6 +45,7 @@ _PLACES = {
     "ten_crops": "geometry",
     "train": "training",
     "training_batches": "pipeline",
+    "two_device_alexnet": "two_devices",
 }
 
 __all__ = [*_PLACES, "__version__"]

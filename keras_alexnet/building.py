@@ -84,13 +84,14 @@ def apply_row(row, towers, previous, axis):
             joined = regroup(towers, 1, previous, axis)
             return _each(keras.layers.Flatten, row, joined)
         case kinds.Dense():
+            (joined,) = regroup(towers, 1, previous, -1)
             return _each(
                 keras.layers.Dense,
                 row,
-                towers,
-                row.units,
+                [joined] * row.towers,
+                row.units // row.towers,
                 activation=row.activation,
-                **_initializers(row, towers[0].shape[-1]),
+                **_initializers(row, joined.shape[-1]),
             )
         case kinds.Dropout():
             return _each(Dropout, row, towers, row.rate)

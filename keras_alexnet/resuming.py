@@ -45,10 +45,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     Example:
 
-    >>> model = keras_alexnet.AlexNet("lenet5")
-    >>> model.compile(keras_alexnet.PaperSGD(), "mse")
-    >>> checkpoints = Checkpoints("/tmp/checkpoints", model)
-    >>> checkpoints.restore()
+    >>> model = ka.AlexNet("lenet5")
+    >>> model.compile(ka.PaperSGD(), "mse")
+    >>> checkpoints = Checkpoints("checkpoints", model)
+    >>> checkpoints.restore()  # steps that were done
     0
     """
 

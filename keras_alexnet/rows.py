@@ -118,11 +118,15 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Dense:
-    """A fully connected layer; `units=None` stands for the classes."""
+    """A fully connected layer; `units=None` stands for the classes.
+
+    Computed as `towers` narrow ones side by side, each of which sees all.
+    """
 
     name: str
     units: int | None
     activation: str | None = "relu"
+    towers: int = 1
     kernel_init: float | str = 0.01
     bias_init: float | str = 0.0
 

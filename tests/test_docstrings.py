@@ -13,11 +13,15 @@ MODULES = (
     "arithmetic",
     "pixels",
     "diagrams",
+    "dropout",
     "figure2",
     "layers",
     "model",
     "normalization",
+    "optimization",
+    "resuming",
     "tables",
+    "two_devices",
     "weights",
 )
 

@@ -55,6 +55,7 @@ LEVELS = {
     "optimization": 3,
     "distribution": 3,
     "resuming": 3.5,
+    "two_devices": 3.5,
     "charts": 3,
     "checkpoint": 4,
     "feeding": 4.5,

@@ -1,0 +1,245 @@
+"""What tests compute on several devices, in a process of its own.
+
+TensorFlow's virtual devices must be made before it starts. Run as
+`python on_devices.py NAME FILE`: the function of that name writes its arrays
+into the file. `computed` does that and reads them.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+HERE = pathlib.Path(__file__)
+
+
+def computed(name, folder):
+    """The arrays that the function `name` makes, by their names."""
+    file = folder / f"{name}.npz"
+    subprocess.run([sys.executable, HERE, name, file], check=True)
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+# --- dropout ----------------------------------------------------------------
+
+SHAPE = (16, 1024)
+
+
+def dropout():
+    import keras
+
+    from keras_alexnet.dropout import Dropout
+
+    layers = {"ours": Dropout, "keras": keras.layers.Dropout}
+    arrays = {}
+    for count in (2, 4):
+        for name, layer in layers.items():
+            for run in ("first", "again"):
+                masks = _masks(count, lambda layer=layer: layer(0.5, seed=3))
+                arrays[f"{name} {count} {run}"] = masks
+    shared = _masks(2, lambda: Dropout(0.5, noise_shape=(None, 1), seed=3))
+    arrays["noise_shape"] = shared
+    arrays["inference"] = _masks(2, lambda: Dropout(0.5), training=False)
+    arrays["rate 0"] = _masks(2, lambda: Dropout(0.0))
+    return arrays
+
+
+def _masks(count, make_layer, training=True):
+    """What becomes of ones: (calls, replicas, *SHAPE)."""
+    strategy = mirrored(count)
+    with strategy.scope():
+        layer = make_layer()
+        layer.build(SHAPE)
+
+    @tf.function
+    def call():
+        return strategy.run(lambda: layer(tf.ones(SHAPE), training=training))
+
+    local = strategy.experimental_local_results
+    return np.array([[v.numpy() for v in local(call())] for _ in range(2)])
+
+
+# --- steps ------------------------------------------------------------------
+
+# Images, and what differs from a plain training: arguments of `_fit`.
+EVEN, UNEVEN, ONE_LEFT = 16, 22, 17
+SUM = {"reduction": "sum", "rate": 0.003}
+MEAN_OF_WEIGHTS = {"reduction": "mean_with_sample_weight"}
+CASES = {
+    "uneven": {"count": UNEVEN},
+    "one left": {},
+    "clipnorm": {"clipnorm": 0.1},
+    "global_clipnorm": {"global_clipnorm": 0.1},
+    "clipvalue": {"clipvalue": 0.01},
+    "weights": {"weighted": True},
+    "weights, clipping": {"weighted": True, "global_clipnorm": 0.1},
+    "mean of weights, none": MEAN_OF_WEIGHTS,
+    "mean of weights": {**MEAN_OF_WEIGHTS, "weighted": True},
+    "sum": SUM,
+    "sum, weights": {**SUM, "weighted": True},
+    "parts": {"count": EVEN, "parts": 2},
+    "parts, clipping, weights": {
+        "count": EVEN,
+        "parts": 2,
+        "weighted": True,
+        "global_clipnorm": 0.1,
+    },
+}
+BATCH = 8
+TEST_IMAGES = 13
+
+
+def steps():
+    arrays = {}
+    for name, case in CASES.items():
+        whole = {k: v for k, v in case.items() if k != "parts"}
+        _put(arrays, f"{name}, 1", _fit(None, **whole))
+        if "parts" in case:
+            _put(arrays, f"{name}, 1 in parts", _fit(None, **case))
+        for replicas in (2, 4):
+            _put(arrays, f"{name}, {replicas}", _fit(mirrored(replicas), **case))
+    _put(arrays, "Keras' own, 2", _fit(mirrored(2), UNEVEN, plain=True))
+    return arrays
+
+
+def float16():
+    arrays = {}
+    keras.config.set_dtype_policy("mixed_float16")
+    case = {"count": UNEVEN, "global_clipnorm": 0.5, "epochs": 5}
+    _put(arrays, "1", _fit(None, **case))
+    _put(arrays, "2", _fit(mirrored(2), **case))
+    return arrays
+
+
+def refusals():
+    """The sentences with which `fit` refuses, before data are read."""
+    sentences = {}
+
+    def unread():
+        raise AssertionError("the data were read")
+        yield
+
+    for name, options, of_optimizer in (
+        ("jit_compile", {"jit_compile": True}, {}),
+        ("steps_per_execution", {"steps_per_execution": 2}, {}),
+        ("accumulation", {}, {"gradient_accumulation_steps": 2}),
+    ):
+        with mirrored(2).scope():
+            model = tiny()
+            model.compile(PaperSGD(**of_optimizer), "mse", **options)
+        try:
+            model.fit(unread(), verbose=0)
+        except ValueError as error:
+            sentences[name] = np.array(str(error))
+    return sentences
+
+
+def noise(count, seed=0):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(count, 16, 16, 3)).astype("float32")
+    weights = generator.uniform(0.1, 3, count).astype("float32")
+    return x, generator.integers(0, 6, count), weights
+
+
+def tiny():
+    """A network with every kind of layer that AlexNet has."""
+    initial = {"kernel_init": "glorot_uniform", "bias_init": "zeros"}
+    rows = (
+        Conv("conv1", 6, 5, padding="valid", **initial),
+        LocalResponseNorm("norm1", alpha=0.1),
+        MaxPool("pool1"),
+        Conv("conv2", 8, 3, towers=2, groups=2, **initial),
+        Flatten(),
+        Dense("fc3", 16, **initial),
+        Dropout("drop3", 0.0),
+        Dense("fc4", None, None, **initial),
+    )
+    preprocessing = Preprocessing(mean=(0.0, 0.0, 0.0))
+    architecture = Architecture(
+        "tiny", "", "", rows, (16, 16, 3), 6, preprocessing
+    )
+    return ka.AlexNet(architecture, classifier_activation=None)
+
+
+def mirrored(count):
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
+
+
+def _fit(
+    strategy,
+    count=ONE_LEFT,
+    *,
+    rate=0.02,
+    weighted=False,
+    reduction="sum_over_batch_size",
+    parts=1,
+    plain=False,
+    epochs=2,
+    **clipping,
+):
+    keras.utils.set_random_seed(0)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        model = tiny()
+        if plain:
+            model = keras.Model(model.inputs, model.outputs[0])
+        model.compile(
+            PaperSGD(rate, momentum=0.9, decay=0.01, **clipping),
+            keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction=reduction
+            ),
+            metrics=["accuracy"],
+            weighted_metrics=["accuracy"] if weighted else None,
+        )
+    model.accumulation_steps = parts
+    before = model.get_weights()
+    x, y, weights = noise(count)
+    columns = (x, y, weights) if weighted else (x, y)
+    data = tf.data.Dataset.from_tensor_slices(columns)
+    data = data.batch(BATCH, drop_remainder=count == EVEN)
+    history = model.fit(data, epochs=epochs, verbose=0).history
+    test_x, test_y, test_weights = noise(TEST_IMAGES, seed=1)
+    test_weights = test_weights if weighted else None
+    options = {"batch_size": BATCH, "verbose": 0}
+    return {
+        "before": np.concatenate([w.ravel() for w in before]),
+        "after": np.concatenate([w.ravel() for w in model.get_weights()]),
+        "history": [history[key] for key in sorted(history)],
+        "evaluated": model.evaluate(test_x, test_y, sample_weight=test_weights, **options),
+        "predicted": model.predict(test_x, **options),
+        "rightly": model(test_x, training=False),
+    }
+
+
+def _put(arrays, name, values):
+    for key, value in values.items():
+        arrays[f"{name}: {key}"] = np.asarray(value)
+
+
+if __name__ == "__main__":
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 4,
+    )
+
+    import keras
+
+    import keras_alexnet as ka
+    from keras_alexnet.architectures import Architecture
+    from keras_alexnet.architectures import Preprocessing
+    from keras_alexnet.optimization import PaperSGD
+    from keras_alexnet.rows import Conv
+    from keras_alexnet.rows import Dense
+    from keras_alexnet.rows import Dropout
+    from keras_alexnet.rows import Flatten
+    from keras_alexnet.rows import LocalResponseNorm
+    from keras_alexnet.rows import MaxPool
+
+    np.savez(sys.argv[2], **globals()[sys.argv[1]]())
