@@ -514,3 +514,12 @@ def with_initialization(architecture, other):
             row = replace(row, kernel_init=kernel_init, bias_init=bias_init)
         rows.append(row)
     return replace(architecture, rows=tuple(rows))
+
+
+def with_dropout(architecture, rate):
+    """The same network with another rate of all its dropout layers."""
+    rows = tuple(
+        replace(row, rate=rate) if isinstance(row, Dropout) else row
+        for row in architecture.rows
+    )
+    return replace(architecture, rows=rows)

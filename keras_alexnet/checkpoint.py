@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.architectures import with_dropout
 from keras_alexnet.architectures import with_initialization
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
@@ -140,6 +141,8 @@ class Run:
             architecture = with_initialization(
                 architecture, get_architecture(self.recipe.initialization)
             )
+        if self.recipe.dropout is not None:
+            architecture = with_dropout(architecture, self.recipe.dropout)
         return AlexNet(
             architecture,
             padding=self.recipe.padding,

@@ -3,6 +3,7 @@ answers at once."""
 
 import argparse
 import json
+import os
 import sys
 import warnings
 
@@ -36,6 +37,9 @@ def main(arguments=None):
     warnings.filterwarnings("ignore", module="PIL")
     try:
         return options.command(options) or 0
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
@@ -198,6 +202,11 @@ def _evaluate_parser(commands):
     parser.add_argument(
         "--data", metavar="DIR", help="other images than the run's own"
     )
+    parser.add_argument(
+        "--ten-crops",
+        action="store_true",
+        help="average the predictions for ten crops, as the paper does",
+    )
     cli_data.add_bad_ratio(parser)
     _format(parser, "text", "json")
 
@@ -207,7 +216,12 @@ def _evaluate(options):
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.evaluation import evaluate
 
-    evaluation = evaluate(Run(options.run), options.data, options.max_bad_ratio)
+    evaluation = evaluate(
+        Run(options.run),
+        options.data,
+        options.max_bad_ratio,
+        options.ten_crops,
+    )
     _print(evaluation, options.format)
 
 

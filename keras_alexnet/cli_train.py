@@ -17,6 +17,7 @@ from keras_alexnet.recipes import get_recipe
 CHANGES = (
     ("data", str, "DIR", "folder of class folders, or of train/..."),
     ("variant", str, "VARIANT", "the network"),
+    ("dropout", float, "RATE", "of all dropout layers"),
     ("epochs", int, "N", None),
     ("batch-size", int, "N", "over all devices"),
     ("accumulation-steps", int, "N", "parts of a batch, to save memory"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_alexnet import geometry
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import match_classes
@@ -73,7 +74,7 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def evaluate(run, data=None, max_bad_ratio=None):
+def evaluate(run, data=None, max_bad_ratio=None, ten_crops=False):
     """Test the network of a run.
 
     Args:
@@ -83,6 +84,9 @@ def evaluate(run, data=None, max_bad_ratio=None):
         max_bad_ratio: The largest part of the files that may be unreadable
             and is not counted; the recipe's if `None`. Of the run's own data
             it is a part of all, as in the training.
+        ten_crops: Boolean, whether the predictions for ten crops of the
+            central square are averaged (Section 4.1), in place of that for
+            its center.
 
     Returns:
         An `Evaluation`.
@@ -109,23 +113,34 @@ def evaluate(run, data=None, max_bad_ratio=None):
     if max_bad_ratio is None:
         max_bad_ratio = recipe.max_bad_ratio
     skipped = SkippedFiles(total + len(examples), max_bad_ratio)
-    return count_answers(run, examples, skipped)
+    return count_answers(run, examples, skipped, ten_crops)
 
 
-def count_answers(run, examples, skipped):
+def count_answers(run, examples, skipped, ten_crops=False):
     """The `Evaluation` of examples; bad files are told to `skipped`."""
     model, to_input = run.load_model(), run.pixels_to_input()
+    sizes = dict(run.sizes)
+    if ten_crops:  # of all of the square in the middle
+        sizes["crop_pixels"] = run.recipe.resize_pixels
     batches = evaluation_batches(
-        examples,
-        batch_size=run.recipe.batch_size,
-        skipped=skipped,
-        **run.sizes,
+        examples, batch_size=run.recipe.batch_size, skipped=skipped, **sizes
     )
+
+    def predict(images, flips, shifts):
+        crops = [images]
+        if ten_crops:
+            crops = geometry.ten_crops(images, run.recipe.crop_pixels)
+        predictions = [
+            model.predict_on_batch(to_input(crop, flips, shifts))
+            for crop in crops
+        ]
+        return np.mean(predictions, axis=0)
+
     classes = len(run.class_names)
     confusion, top5_correct = np.zeros((classes, classes), int), 0
     try:
         for inputs, labels, weights in batches:
-            scores = model.predict_on_batch(to_input(*inputs))
+            scores = predict(*inputs)
             read = weights.numpy() > 0
             scores, labels = scores[read], labels.numpy()[read]
             order = np.argsort(-scores, axis=1, kind="stable")

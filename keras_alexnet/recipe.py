@@ -19,6 +19,7 @@ class Recipe:
         padding: As in `AlexNet`.
         initialization: Name of the variant whose initial values the network
             gets; its own if `None`.
+        dropout: Rate of all dropout layers; the variant's if `None`.
         resize_pixels: The short side of an image is resized to this.
         crop_pixels: Side of the square cut out of it, the network's input.
         square: Whether crops come from the central square of the resized
@@ -66,6 +67,7 @@ class Recipe:
     variant: str = "alexnet"
     padding: str | None = None
     initialization: str | None = None
+    dropout: float | None = None
     resize_pixels: int = 256  # Section 2
     crop_pixels: int = 227
     square: bool = True  # Section 2
@@ -180,6 +182,7 @@ NUMBERS = {
 }
 OPTIONAL = {
     "smallest_crop_area": (int | float, 0.01, 1),
+    "dropout": (int | float, 0, 0.99),
     "plateau_epochs": (int, 1, None),
     "global_clipnorm": (int | float, 1e-12, None),
 }

@@ -1,6 +1,7 @@
 """`train(recipe, workdir)`: from a recipe to a run folder."""
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import tempfile
@@ -87,6 +88,11 @@ def train(
     recipe = get_recipe(recipe)
     if recipe.data not in ("", "fashion"):
         recipe = get_recipe(recipe, data=os.path.abspath(recipe.data))
+    if tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ValueError(
+            "`tensorboard` needs the package of that name; install it with "
+            "`pip install 'keras_alexnet[tensorboard]'`."
+        )
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)

@@ -1,0 +1,144 @@
+"""Kills a training of AlexNet's size again and again, and resumes it.
+
+A training in which everything is on (dropout, crops, flips, color noise,
+momentum, a rate drop) saves after every step, about 490 MB each time. It is
+killed by SIGKILL, every second time while a save has begun, and started again
+by the same call; at the end, weights, velocities and log are compared bit for
+bit with those of a training that nobody disturbed.
+
+`python -m benchmarks.kills [--kills 50] [--devices 1] [--folder DIR]`
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+TRAINING = """
+import sys
+
+import numpy as np
+
+import keras_alexnet as ka
+
+generator = np.random.default_rng(0)
+
+
+def examples(count):
+    images = generator.integers(0, 256, (count, 72, 72, 3), "uint8")
+    return ka.Examples(images, np.arange(count) % 5, tuple("abcde"))
+
+
+recipe = ka.Recipe(
+    "killed",
+    data="",
+    initialization="caffe_alexnet",
+    resize_pixels=72,
+    crop_pixels=67,
+    batch_size=16,
+    epochs=int(sys.argv[4]),
+    learning_rate=0.001,
+    rate_drops=(2,),
+)
+ka.train(
+    recipe,
+    sys.argv[1],
+    devices=int(sys.argv[2]),
+    examples=(examples(70), examples(20)),
+    checkpoint_minutes=float(sys.argv[3]),
+    deterministic=True,
+    verbose=2,
+)
+"""
+
+
+def start(folder, devices, minutes, epochs):
+    words = [sys.executable, "-c", TRAINING, folder, devices, minutes, epochs]
+    with open(f"{folder}.log", "a") as log:
+        return subprocess.Popen(
+            [str(word) for word in words],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def unfinished(folder):
+    """What a save in progress has in the folder."""
+    checkpoints = folder / "checkpoints"
+    listed = ""
+    if (checkpoints / "checkpoint").exists():
+        listed = (checkpoints / "checkpoint").read_text()
+    return [
+        path.name
+        for path in checkpoints.glob("state-*")
+        if f'"{path.name.partition(".")[0]}"' not in listed
+    ]
+
+
+def kill_once(folder, devices, epochs, inside):
+    """Start, wait for the moment, kill; whether it was inside a save."""
+    process = start(folder, devices, 0, epochs)
+    while process.poll() is None and not unfinished(folder):
+        time.sleep(0.002)
+    delay = random.uniform(0, 0.2) if inside else random.uniform(0, 3)
+    time.sleep(delay)
+    if process.poll() is not None:
+        raise SystemExit(f"The training ended by itself, see {folder}.log")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return bool(unfinished(folder))
+
+
+def state(folder):
+    import tensorflow as tf
+
+    latest = tf.train.latest_checkpoint(folder / "checkpoints")
+    reader = tf.train.load_checkpoint(latest)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("variables/")
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", default=None)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    folder = pathlib.Path(options.folder or tempfile.mkdtemp())
+    undisturbed, killed = folder / "undisturbed", folder / "killed"
+    shutil.rmtree(killed, ignore_errors=True)
+    inside = 0
+    for number in range(options.kills):
+        inside += kill_once(killed, options.devices, options.epochs, number % 2)
+        print(f"{number + 1} kills, {inside} inside a save", flush=True)
+    for run in (killed, undisturbed):
+        code = start(run, options.devices, 5, options.epochs).wait()
+        if code:
+            raise SystemExit(f"exit code {code}, see {run}.log")
+    ours, theirs = state(killed), state(undisturbed)
+    different = [n for n in theirs if not np.array_equal(ours[n], theirs[n])]
+    logs = [(run / "log.csv").read_text() for run in (killed, undisturbed)]
+    print(
+        f"{options.kills} of {options.kills} resumed; {len(theirs)} variables, "
+        f"{len(different)} different; logs "
+        f"{'equal' if logs[0] == logs[1] else 'different'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,654 @@
+"""Trainings that are stopped, killed, damaged or diverge, and go on."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_alexnet as ka
+from keras_alexnet.cli import main
+from keras_alexnet.cli_train import _folder_for
+from keras_alexnet.interruption import Interrupted
+from keras_alexnet.interruption import Signals
+from keras_alexnet.optimization import PlateauDrops
+from keras_alexnet.optimization import rate_of
+from keras_alexnet.recipes import get_recipe
+from keras_alexnet.recipes import to_json
+from keras_alexnet.resuming import Checkpoints
+
+# Trains into each of some folders, from arrays in memory, with augmentation.
+# "folder@where" is a training that gets SIGTERM there.
+SCRIPT = """
+import os, signal, sys
+import numpy as np
+import keras_alexnet as ka
+from keras_alexnet.interruption import Interrupted
+from keras_alexnet.recipes import get_recipe
+from keras_alexnet.resuming import Checkpoints
+
+variant, epochs, devices, minutes, *folders = sys.argv[1:]
+side = 67 if variant == "caffe_alexnet" else 32
+generator = np.random.default_rng(0)
+
+def examples(count):
+    shape = (count, side + 5, side + 5, 3)
+    images = generator.integers(0, 256, shape, "uint8")
+    return ka.Examples(images, np.arange(count) % 5, tuple("abcde"))
+
+data = examples(22), examples(12)
+recipe = get_recipe(
+    "folder", variant=variant, resize_pixels=side + 5, crop_pixels=side,
+    batch_size=8, epochs=int(epochs), learning_rate=0.001, rate_drops=(),
+    plateau_epochs=1, color_noise=0 if variant == "lenet5" else 0.1,
+)
+
+def train(folder):
+    run = ka.train(
+        recipe, folder, int(devices), data, verbose=0,
+        checkpoint_minutes=float(minutes), deterministic=True,
+    )
+    assert run.results["examples"] == 12
+
+def raise_at(place):
+    method, epoch, batch = place.split(".")
+    answer = getattr(Checkpoints, method)
+
+    def answer_and_signal(self, number, logs=None):
+        if (len(self.log), number) == (int(epoch), int(batch)):
+            os.kill(os.getpid(), signal.SIGTERM)
+        answer(self, number, logs)
+
+    setattr(Checkpoints, method, answer_and_signal)
+    return lambda: setattr(Checkpoints, method, answer)
+
+for folder in folders:
+    folder, _, place = folder.partition("@")
+    stop_signaling = raise_at(place) if place else lambda: None
+    try:
+        train(folder)
+    except Interrupted as stop:
+        if not place:
+            sys.exit(stop.exit_code)
+        stop_signaling()
+        train(folder)
+    else:
+        assert not place
+"""
+
+
+def start(code, *words, **kwargs):
+    """Python in a process of its own, which obeys Ctrl-C: background jobs of
+    a shell do not, nor do their children."""
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    ) + code
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return output
+
+
+def signal_after_saves(process, folder, count, number):
+    """Wait for so many more checkpoints, then send a signal."""
+    folder = pathlib.Path(folder) / "checkpoints"
+    before = set(folder.glob("state-*.index"))
+    seen = set()
+    deadline = time.monotonic() + 240
+    while len(seen) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        seen |= {*folder.glob("state-*.index")} - before
+    process.send_signal(number)
+    return process.communicate(timeout=240)
+
+
+def saved(folder):
+    """All that the newest checkpoint holds, as bytes by name."""
+    path = tf.train.latest_checkpoint(str(folder / "checkpoints"))
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: np.asarray(reader.get_tensor(name)).tobytes()
+        for name in reader.get_variable_to_shape_map()
+        if "save_counter" not in name and "OBJECT_GRAPH" not in name
+    }
+
+
+def assert_same(one, other):
+    first, second = saved(one), saved(other)
+    assert len(first) > 10
+    assert first.keys() == second.keys()
+    assert not [name for name in first if first[name] != second[name]]
+    for name in ("log.csv", "results.json"):
+        assert (one / name).read_text() == (other / name).read_text()
+
+
+def test_a_killed_training_goes_on_bit_for_bit(tmp_path):
+    """With dropout, in the middle of an epoch."""
+    words = SCRIPT, "caffe_alexnet", 2, 1
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(*words, 0, killed)
+    _, errors = signal_after_saves(process, killed, 2, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, errors
+    assert not (killed / "results.json").exists()
+    finish(start(*words, 5, killed, whole))
+    assert_same(whole, killed)
+    shutil.rmtree(tmp_path)  # two gigabytes
+
+
+def test_on_two_devices_it_goes_on_bit_for_bit(tmp_path):
+    """Killed, then terminated."""
+    words = SCRIPT, "cifar10_18pct", 8, 2
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    reference = start(*words, 5, whole)
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        process = start(*words, 0, killed)
+        _, errors = signal_after_saves(process, killed, 2, number)
+        assert process.returncode == code, errors
+    assert not (killed / "results.json").exists()
+    finish(start(*words, 5, killed))
+    finish(reference)
+    assert_same(whole, killed)
+
+
+def test_a_signal_anywhere_is_answered_and_the_training_goes_on(tmp_path):
+    """In the middle of an epoch, in a validation, in the very last step."""
+    places = (
+        "on_train_batch_end.1.1",
+        "on_test_batch_end.0.0",
+        "on_test_batch_end.2.1",
+    )
+    stopped = [f"{tmp_path}/{place}@{place}" for place in places]
+    finish(start(SCRIPT, "lenet5", 3, 1, 5, tmp_path / "whole", *stopped))
+    for place in places:
+        assert_same(tmp_path / "whole", tmp_path / place)
+
+
+@pytest.fixture
+def refusal(capsys):
+    """The sentence with which a command is refused."""
+
+    def refuse(*words):
+        assert main([str(word) for word in words]) == 2
+        (sentence,) = capsys.readouterr().err.splitlines()
+        return sentence
+
+    return refuse
+
+
+def test_the_same_command_goes_on(
+    tmp_path, class_folders, monkeypatch, capsys, refusal
+):
+    """After Ctrl-C, after SIGTERM; not beside another, not after the end."""
+    photos = class_folders({"blue": 20, "red": 20})
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--data", photos, "--variant", "cifar10_18pct"]
+    words += ["--resize-pixels", 36, "--crop-pixels", 32, "--batch-size", 8]
+    words += ["--epochs", 12, "--learning-rate", 0.0001]
+    words = list(map(str, words))
+    command = "import sys\nfrom keras_alexnet.cli import main\nsys.exit(main())"
+    folder = pathlib.Path("runs", "folder")
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = start(command, *words, "--checkpoint-minutes", 0)
+        if number == signal.SIGINT:
+            while not (folder / ".lock").exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            sentence = refusal(*words)
+            assert "Another training is writing into 'runs/fold" in sentence
+        output, errors = signal_after_saves(process, folder, 2, number)
+        assert process.returncode == code
+        (sentence,) = errors.splitlines()
+        assert sentence.startswith("keras-alexnet: The training was stopped")
+        assert sentence.endswith("the same command goes on.")
+        assert "Traceback" not in output
+    steps = int(sentence.partition("after step ")[2].partition(";")[0])
+    assert 4 <= steps < 48
+
+    assert main(words) == 0
+    output = capsys.readouterr().out
+    assert "Everything is in runs/folder" in output
+    assert "epoch 1:" not in output
+    assert "epoch 12:" in output
+    rows = (folder / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [*map(str, range(12))]
+
+    words += ["--run-dir", str(folder)]
+    assert "already, and it is finished" in refusal(*words)
+    (folder / "results.json").unlink()
+    assert "another value of `seed`" in refusal(*words, "--seed", "7")
+    class_folders({"green": 5})
+    assert "another value of the classes" in refusal(*words)
+
+
+def test_the_default_folder_is_free_or_of_the_same_training(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    recipe = get_recipe("smoke")
+    other = get_recipe("smoke", seed=1)
+    first = pathlib.Path("runs", "smoke")
+    second = pathlib.Path("runs", "smoke-2")
+    assert _folder_for(recipe) == first
+    first.mkdir(parents=True)  # whatever it is, it is not ours
+    assert _folder_for(recipe) == second
+    (first / "recipe.json").write_text(to_json(recipe))
+    assert _folder_for(recipe) == first
+    assert _folder_for(other) == second
+    (first / "results.json").write_text("{}")
+    assert _folder_for(recipe) == second
+    second.mkdir()
+    (second / "recipe.json").write_text(to_json(other))
+    assert _folder_for(other) == second
+    assert _folder_for(recipe) == pathlib.Path("runs", "smoke-3")
+    (second / "recipe.json").write_text("{")
+    assert _folder_for(other) == pathlib.Path("runs", "smoke-3")
+
+
+def small_model(side=8, rate=0.05):
+    """A network with dropout, which a user trains by `fit`."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((side,)),
+            keras.layers.Dense(side, activation="relu", name="hidden"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(3, name="answers"),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(ka.PaperSGD(rate), loss, metrics=["accuracy"])
+    return model
+
+
+def fit(model, checkpoints, epochs=3, callbacks=(), images=None):
+    """Three steps an epoch, from wherever the checkpoints are."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(24, model.input_shape[1])).astype("float32")
+    x = x if images is None else images
+    y = np.arange(24) % 3
+    model.fit(
+        x,
+        y,
+        batch_size=8,
+        initial_epoch=len(checkpoints.log),
+        epochs=epochs,
+        shuffle=False,
+        validation_data=(np.nan_to_num(x), y),
+        callbacks=[*callbacks, checkpoints],
+        verbose=0,
+    )
+
+
+def all_values(model):
+    variables = [*model.variables, *model.optimizer.variables]
+    return [variable.numpy() for variable in variables]
+
+
+def assert_equal(ones, others):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_users_fit_goes_on_with_its_log_and_rate(tmp_path):
+    def begin(folder):
+        model = small_model(rate=1e-4)  # no better after any epoch
+        plateau = PlateauDrops(patience=1)
+        checkpoints = Checkpoints(folder, model, minutes=0, callbacks=[plateau])
+        step = checkpoints.restore()
+        return step, model, checkpoints, plateau
+
+    step, whole, reference, plateau = begin(tmp_path / "whole")
+    assert step == 0
+    fit(whole, reference, 6, [plateau])
+
+    step, model, checkpoints, state = begin(tmp_path / "parts")
+    fit(model, checkpoints, 2, [state])
+    step, model, checkpoints, state = begin(tmp_path / "parts")
+    assert (step, checkpoints.step, len(checkpoints.log)) == (6, 6, 2)
+    fit(model, checkpoints, 6, [state])
+    assert checkpoints.step == reference.step == 18
+    assert checkpoints.log == reference.log
+    assert state.state == plateau.state
+    assert state.state["drops"] >= 1
+    assert rate_of(model.optimizer) == rate_of(whole.optimizer) < 1e-4
+    assert_equal(all_values(model), all_values(whole))
+
+
+def test_nothing_is_saved_before_it_is_time_but_at_the_end(tmp_path):
+    model = small_model()
+    checkpoints = Checkpoints(tmp_path, model, minutes=60)
+    fit(model, checkpoints)
+    assert list(tmp_path.iterdir()) == []
+    checkpoints.finish()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert "state-1.index" in files
+    checkpoints.finish()  # is saved
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    again = Checkpoints(tmp_path, small_model())
+    assert again.restore() == 9
+    assert again.log == checkpoints.log
+    assert [row["epoch"] for row in again.log] == [0, 1, 2]
+    assert again.log[0]["learning_rate"] == 0.05
+
+
+def test_a_signal_stops_a_users_fit_after_the_step(tmp_path):
+    model, signals = small_model(), Signals()
+    signals.number = signal.SIGINT
+    checkpoints = Checkpoints(tmp_path, model, signals=signals)
+    with pytest.raises(Interrupted, match="after step 1;") as stop:
+        fit(model, checkpoints)
+    assert stop.value.exit_code == 130
+    assert Checkpoints(tmp_path, small_model()).restore() == 1
+
+
+def test_another_machine_than_the_chief_writes_nothing(tmp_path):
+    model = small_model()
+    fit(model, Checkpoints(tmp_path / "none", model, minutes=0, writes=False))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Two checkpoints, before and after the last validation."""
+    folder = tmp_path / "checkpoints"
+    model = small_model()
+    fit(model, Checkpoints(folder, model, minutes=0))
+    return folder
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    for place in range(8, len(content), 40):
+        content[place] ^= 255
+    path.write_bytes(content)
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def newest(folder, suffix):
+    prefix = tf.train.latest_checkpoint(str(folder))
+    return pathlib.Path(prefix + suffix)
+
+
+DATA, INDEX = ".data-00000-of-00001", ".index"
+
+
+@pytest.mark.parametrize(
+    ("damage", "suffix"),
+    [
+        (flip, DATA),
+        (truncate, DATA),
+        (pathlib.Path.unlink, DATA),
+        (flip, INDEX),
+        (truncate, INDEX),
+        (pathlib.Path.unlink, INDEX),
+    ],
+)
+def test_the_checkpoint_before_a_damaged_one_is_taken(trained, damage, suffix):
+    damage(newest(trained, suffix))
+    model = small_model()
+    checkpoints = Checkpoints(trained, model, minutes=0)
+    with pytest.warns(UserWarning, match="damaged checkpoint was passed over"):
+        assert checkpoints.restore() == 9
+    assert len(checkpoints.log) == 2
+    fit(model, checkpoints, 4)
+    again = Checkpoints(trained, small_model())
+    assert again.restore() == checkpoints.step
+    assert len(again.log) == len(checkpoints.log)
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+@pytest.mark.parametrize("suffix", [DATA, INDEX])
+def test_if_all_are_damaged_a_sentence_says_so(trained, damage, suffix):
+    for path in trained.glob(f"state-*{suffix}"):
+        damage(path)
+    with pytest.raises(ValueError, match="No checkpoint can be read") as error:
+        Checkpoints(trained, small_model()).restore()
+    assert str(trained) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_checkpoints_of_another_network_are_refused(trained):
+    with pytest.raises(ValueError, match="No checkpoint can be read"):
+        Checkpoints(trained, small_model(side=9)).restore()
+
+
+def test_what_a_kill_has_left_is_removed(trained):
+    part = trained / "state-9_temp" / "part-00000-of-00001.data-00000-of-00001"
+    part.parent.mkdir()
+    part.write_bytes(b"half")
+    unlisted = trained / "state-8.index"
+    unlisted.write_bytes(b"")
+    (trained / "notes.txt").write_text("the user's")
+    model = small_model()
+    checkpoints = Checkpoints(trained, model)
+    assert checkpoints.restore() == 9
+    before = newest(trained, INDEX)
+    checkpoints.save()
+    assert not part.parent.exists()
+    assert before.exists()
+    assert (trained / "notes.txt").exists()
+    listed = tf.train.get_checkpoint_state(str(trained))
+    names = {
+        pathlib.Path(path).name for path in listed.all_model_checkpoint_paths
+    }
+    found = {path.name.partition(".")[0] for path in trained.glob("state-*")}
+    assert found == names
+    assert len(names) == 2
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_the_last(trained, monkeypatch):
+    model = small_model()
+    checkpoints = Checkpoints(trained, model, minutes=0)
+    checkpoints.restore()
+    before = sorted(path.name for path in trained.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: Usage(9, 9, 10_000))
+        with pytest.raises(ValueError, match="cannot be saved in") as error:
+            fit(model, checkpoints, 4)
+    assert "0 MB are free. The last checkpoint, of step 9" in str(error.value)
+    assert sorted(path.name for path in trained.iterdir()) == before
+    model = small_model()
+    checkpoints = Checkpoints(trained, model, minutes=0)
+    assert checkpoints.restore() == 9
+    fit(model, checkpoints, 4)
+    assert Checkpoints(trained, small_model()).restore() == 12
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of four megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder, left):
+    """A file that leaves so many bytes free."""
+    size = shutil.disk_usage(folder).free - left
+    (folder / "filler").write_bytes(bytes(size))
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_disk_that_fills_up(small_disk, monkeypatch, seen):
+    """Before a save, where it is seen, or in the middle of one."""
+    folder = small_disk / "checkpoints"
+    model = small_model(side=256)  # half a megabyte
+    checkpoints = Checkpoints(folder, model, minutes=0)
+    checkpoints.step = 5
+    checkpoints.save()
+    values = all_values(model)
+    fill(small_disk, 300_000)
+    with monkeypatch.context() as patch:
+        if not seen:
+            patch.setattr(shutil, "disk_usage", lambda path: Usage(9, 0, 1e9))
+        with pytest.raises(ValueError, match="cannot be saved in") as error:
+            fit(model, checkpoints)
+    assert "The last checkpoint, of step 5, is kept" in str(error.value)
+    assert "\n" not in str(error.value)
+    names = {path.name.partition(".")[0] for path in folder.glob("state*")}
+    assert names == {"state-1"}
+    (small_disk / "filler").unlink()
+    model = small_model(side=256)
+    checkpoints = Checkpoints(folder, model, minutes=0)
+    assert checkpoints.restore() == 5
+    assert_equal(all_values(model), values)
+    checkpoints.save()
+    assert Checkpoints(folder, small_model(side=256)).restore() == 5
+
+
+def test_a_training_goes_on_when_there_is_room(small_disk):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (12, 32, 32, 3), "uint8")
+    examples = ka.Examples(images, np.arange(12) % 3, tuple("abc"))
+    recipe = get_recipe("smoke", data="", batch_size=4)
+
+    def train():
+        return ka.train(
+            recipe,
+            small_disk / "run",
+            examples=(examples, examples),
+            verbose=0,
+            checkpoint_minutes=0,
+        )
+
+    fill(small_disk, 1_200_000)
+    with pytest.raises(ValueError, match="make room and run the same again"):
+        train()
+    (small_disk / "filler").unlink()
+    assert train().results["examples"] == 12
+
+
+class At(keras.callbacks.Callback):
+    """Does something to the model at the beginning of a step."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self.step = step
+        self.action = action
+        self.count = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.step:
+            self.action(self.model)
+
+
+def spoil(variable, value):
+    array = variable.numpy()
+    array.flat[0] = value
+    variable.assign(array)
+
+
+def weight(model):
+    spoil(model.get_layer("hidden").kernel, np.nan)
+
+
+def velocity(model):
+    spoil(model.optimizer.momentums[2], np.inf)
+
+
+@pytest.mark.parametrize(
+    ("action", "name"), [(weight, "hidden/kernel"), (velocity, "kernel")]
+)
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_what_is_not_finite_stops_the_training(tmp_path, action, name, minutes):
+    """After the step, or at the end of the epoch if saves are rare."""
+    model = small_model()
+    checkpoints = Checkpoints(tmp_path, model, minutes=minutes)
+    checkpoints.save()
+    fit(model, checkpoints, 1)
+    checkpoints.finish()
+    with pytest.raises(ValueError, match="diverged") as error:
+        fit(model, checkpoints, 3, [At(2, action)])
+    step = 5 if minutes == 0 else 6
+    kept = 4 if minutes == 0 else 3
+    assert f"found after step {step}: " in str(error.value)
+    assert name in str(error.value)
+    assert f"The last checkpoint, of step {kept}, is kept" in str(error.value)
+    with pytest.raises(ValueError, match="diverged"):
+        checkpoints.save()
+    model = small_model()
+    assert Checkpoints(tmp_path, model).restore() == kept
+    for value in all_values(model):
+        assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_a_nan_in_an_image_stops_the_training(tmp_path, minutes):
+    """In a network of convolutions, where a CPU can lose it on the way."""
+    keras.utils.set_random_seed(0)
+    model = ka.AlexNet("lenet5")
+    model.compile(ka.PaperSGD(0.001), "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(24, 32, 32, 1)).astype("float32")
+    x[12, 5, 5, 0] = np.nan  # in the second step
+    y = np.arange(24) % 10
+    checkpoints = Checkpoints(tmp_path, model, minutes=minutes)
+    with pytest.raises(ValueError, match="diverged, found after step") as error:
+        model.fit(
+            x,
+            y,
+            batch_size=8,
+            callbacks=[checkpoints],
+            shuffle=False,
+            verbose=0,
+        )
+    assert f"step {3 if minutes else 2}: " in str(error.value)
+    again = Checkpoints(tmp_path, model)
+    assert again.restore() == (0 if minutes else 1)
+    if not minutes:
+        for value in all_values(model):
+            assert np.isfinite(value).all()
+
+
+def test_a_result_that_is_not_finite_stops_the_training(tmp_path):
+    checkpoints = Checkpoints(tmp_path, small_model())
+    checkpoints.check({"loss": 1.0})
+    with pytest.raises(ValueError, match="step 0: val_loss is NaN or infinite"):
+        checkpoints.check({"loss": 1.0, "val_loss": float("inf")})
+
+
+def test_divergence_on_the_command_line(
+    tmp_path, class_folders, refusal, capsys
+):
+    photos = class_folders({"blue": 8, "red": 8})
+    words = ["train", "--data", photos, "--variant", "cifar10_18pct"]
+    words += ["--resize-pixels", 36, "--crop-pixels", 32, "--batch-size", 4]
+    words += ["--learning-rate", 1e6, "--run-dir", tmp_path / "run"]
+    sentence = refusal(*words)
+    assert "The training diverged, found after step" in sentence
+    assert "choose a smaller learning rate" in sentence
+    assert not (tmp_path / "run" / "results.json").exists()
