@@ -9,7 +9,7 @@ from math import prod
 
 from keras_alexnet import rows as kinds
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.architectures import with_padding
+from keras_alexnet.variations import with_padding
 
 BYTES_PER_VALUE = 4  # float32
 

@@ -10,12 +10,15 @@ import numpy as np
 
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.architectures import with_dropout
-from keras_alexnet.architectures import with_initialization
+from keras_alexnet.files import check_room
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
 from keras_alexnet.pixels import PixelsToInput
 from keras_alexnet.shards import MEAN_IMAGE
+from keras_alexnet.variations import with_dropout
+from keras_alexnet.variations import with_initialization
+
+MARGIN_BYTES = 1 << 20  # a file's own, beside the values
 
 
 class Run:
@@ -182,8 +185,18 @@ class Run:
         return model
 
     def save_weights(self, model):
-        """Write the weights."""
+        """Write the weights.
+
+        Raises:
+            ValueError: if they cannot be written.
+        """
+        needed = MARGIN_BYTES + sum(
+            v.value.dtype.size * v.value.shape.num_elements()
+            for v in model.weights
+        )
         with replacing(self.path("model.weights.h5")) as path:
+            # A disk that gets full while HDF5 writes ends the process.
+            check_room(self.folder, needed)
             model.save_weights(path)
 
     def write_log(self, rows):

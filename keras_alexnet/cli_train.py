@@ -104,12 +104,12 @@ def _train(options):
     fields = [name.replace("-", "_") for name, *_ in CHANGES]
     changes = {n: getattr(options, n) for n in (*fields, "max_bad_ratio")}
     changes = {n: value for n, value in changes.items() if value is not None}
-    if changes.get("data") not in (None, "fashion"):
+    if changes.get("data") not in (None, "", "fashion"):
         changes["data"] = os.path.abspath(changes["data"])
     recipe = get_recipe(name, **changes)
     if not recipe.data:
         raise ValueError(f"The recipe {name} needs --data DIR.")
-    folder = options.run_dir or _folder_for(recipe)
+    folder = options.run_dir or folder_for(recipe)
     load_tensorflow()
     from keras_alexnet.training import train
 
@@ -136,7 +136,7 @@ def _train(options):
         print(f"{results['skipped_files']} files were skipped, see {listed}")
 
 
-def _folder_for(recipe):
+def folder_for(recipe):
     """The first folder that is free, or holds this training unfinished."""
     first = pathlib.Path("runs") / recipe.name
     numbered = (first.with_name(f"{recipe.name}-{i}") for i in range(2, 1000))

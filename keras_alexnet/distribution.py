@@ -57,7 +57,12 @@ def training_strategy(distribute="auto", devices=None):
             [f"GPU:{i}" for i in range(devices)]
         )
     _make_virtual_cpus(devices)
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(devices)])
+    # TensorFlow 2.21 mixes up the collective operations of a second strategy
+    # on CPUs in the same process; a plain sum has nothing to mix up.
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(devices)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
 
 
 def _make_virtual_cpus(count):
@@ -158,3 +163,20 @@ def distributed(strategy, batches):
         )
 
     return strategy.distribute_datasets_from_function(for_this_machine)
+
+
+def check_agreement(strategy, step):
+    """Refuses to start where the machines do not begin at the same step.
+
+    Raises:
+        ValueError: if they have not read the same checkpoint.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    steps = strategy.run(lambda: tf.constant(step, tf.int64))
+    total = strategy.reduce(tf.distribute.ReduceOp.SUM, steps, axis=None)
+    if int(total) != strategy.num_replicas_in_sync * step:
+        raise ValueError(
+            f"This machine would go on after step {step}, others elsewhere; "
+            "all must be given the same run folder, on a disk that they share."
+        )

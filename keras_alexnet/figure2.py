@@ -6,11 +6,11 @@ import matplotlib
 
 from keras_alexnet import rows as kinds
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.architectures import with_padding
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.blocks import Stage
 from keras_alexnet.blocks import draw_blocks
 from keras_alexnet.files import replacing
+from keras_alexnet.variations import with_padding
 
 FORMATS = (".png", ".svg", ".pdf")
 

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import shutil
 import tempfile
 
 
@@ -35,9 +36,30 @@ def replacing(path):
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}."
+        ) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def check_room(folder, needed):
+    """Refuses to begin what a disk has no room for.
+
+    Args:
+        folder: Path of an existing folder.
+        needed: Bytes.
+
+    Raises:
+        OSError: if fewer are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"it needs {-(-needed // 2**20)} MB and {free // 2**20} MB are free"
+        )
 
 
 @contextlib.contextmanager
@@ -47,22 +69,23 @@ def locked(folder):
     Raises:
         ValueError: if another one does.
     """
-    path = pathlib.Path(folder) / ".lock"
-    with contextlib.ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(open(path, "a"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"Another training is writing into {str(folder)!r}; wait for "
-                "its end or choose another folder."
-            ) from error
-        except OSError as error:
-            raise ValueError(
-                f"{str(path)!r} cannot be written: {error.strerror}."
-            ) from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    try:
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ValueError(
+            f"{str(folder)!r} cannot be written: {error.strerror}."
+        ) from error
+    try:
+        # Some network drives cannot lock folders; then nothing is locked.
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"Another training is writing into {str(folder)!r}; wait "
+                    "for its end or choose another folder."
+                ) from error
+        yield
+    finally:
+        os.close(handle)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_alexnet.distribution import check_agreement
 from keras_alexnet.interruption import noted_signals
 from keras_alexnet.optimization import EndGame
 from keras_alexnet.optimization import PlateauDrops
@@ -48,6 +49,7 @@ def fit(
             signals=signals,
         )
         step = checkpoints.restore()
+        check_agreement(feed.strategy, step)
         progress = TrainingProgress(
             feed.steps * recipe.epochs,
             step,

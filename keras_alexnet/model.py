@@ -10,7 +10,6 @@ import tensorflow as tf
 from keras_alexnet import rows as kinds
 from keras_alexnet import steps
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.architectures import with_padding
 from keras_alexnet.arithmetic import check_size
 from keras_alexnet.arithmetic import features
 from keras_alexnet.building import apply_row
@@ -19,6 +18,7 @@ from keras_alexnet.normalization import exporting
 from keras_alexnet.signal import first_images
 from keras_alexnet.signal import test_images
 from keras_alexnet.signal import warn_if_unlearnable
+from keras_alexnet.variations import with_padding
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")

@@ -70,9 +70,9 @@ class TrainingProgress(keras.callbacks.Callback):
             )
             if key in logs
         )
-        self.console.print(
-            f"epoch {epoch + 1}: {shown}, {self._speed()}", highlight=False
-        )
+        speed = self._speed()
+        shown += f", {speed}" if speed else ""
+        self.console.print(f"epoch {epoch + 1}: {shown}", highlight=False)
 
     def _speed(self):
         if not self._seconds:

@@ -122,6 +122,12 @@ class Recipe:
         self._check_images()
 
     def _check_epochs(self):
+        for field in ("rate_drops", "end_game"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, tuple | list):
+                raise ValueError(
+                    f"`{field}` must be a list of epochs. Received: {value!r}"
+                )
         for drop in self.rate_drops:
             _check("rate_drops", drop, int, 1, None)
         object.__setattr__(self, "rate_drops", tuple(self.rate_drops))

@@ -1,5 +1,6 @@
 """A training's whole state on disk, so that it goes on as if never stopped."""
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import warnings
 import keras
 import tensorflow as tf
 
+from keras_alexnet.files import check_room
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import Signals
 from keras_alexnet.optimization import rate_of
@@ -84,6 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
         )
         # Made now: on several machines, all must be there when it is made.
         self._checkpoint.save_counter.assign(0)
+        _list_again(self._folder)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self._folder), 2, checkpoint_name="state"
         )
@@ -102,7 +105,7 @@ class Checkpoints(keras.callbacks.Callback):
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except Exception as error:  # TensorFlow raises nearly anything
                 failures.append(f"{path}: {_first_line(error)}")
                 continue
             for failure in failures:
@@ -151,11 +154,7 @@ class Checkpoints(keras.callbacks.Callback):
                 variable.value.dtype.size * variable.value.shape.num_elements()
                 for variable in self._variables
             )
-            free = shutil.disk_usage(self._folder).free
-            if free < needed:
-                raise OSError(
-                    f"it needs {needed >> 20} MB and {free >> 20} MB are free"
-                )
+            check_room(self._folder, needed)
             self._manager.save()
         except (OSError, tf.errors.OpError) as error:
             self._remove_leftovers()
@@ -236,10 +235,11 @@ class Checkpoints(keras.callbacks.Callback):
     def _stop_or_save(self, due):
         if self._signals.number:
             self.save()
+            saved = " and saved" if self.writes else ""
             raise Interrupted(
                 self._signals.number,
-                f"The training was stopped and saved after step {self.step}; "
-                "the same command goes on.",
+                f"The training was stopped{saved} after step {self.step}; the "
+                "same command goes on.",
             )
         if due:
             self.save()
@@ -252,6 +252,22 @@ class Checkpoints(keras.callbacks.Callback):
         self.log.append(row)
         if time.monotonic() - self._saved_at >= 60 * self.minutes:
             self.save()
+
+
+def _list_again(folder):
+    """Mend a list of checkpoints that was lost or damaged."""
+    with contextlib.suppress(ValueError):
+        if tf.train.get_checkpoint_state(folder):
+            return
+    found = {
+        int(path.stem.removeprefix("state-")): str(path.with_suffix(""))
+        for path in folder.glob("state-*.index")
+        if path.stem.removeprefix("state-").isdecimal()
+    }
+    (folder / "checkpoint").unlink(missing_ok=True)
+    if found:
+        paths = [found[number] for number in sorted(found)]
+        tf.compat.v1.train.update_checkpoint_state(folder, paths[-1], paths)
 
 
 class _State(tf.train.experimental.PythonState):

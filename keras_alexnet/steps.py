@@ -22,28 +22,18 @@ def train_step(model, data, parts=1):
         Dict of the model's metrics.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    counted = _counted(model, x, weight)
-    total = _sum_over_replicas(counted)
+    total = _sum_over_replicas(_counted(model, x, weight))
 
     def forward(x, y, weight):
         y_pred = _call(model, x, training=True)
         loss = model.compute_loss(x, y, y_pred, weight, training=True)
-        if _is_mean(model):
-            part = _counted(model, x, weight)
-            share = tf.math.divide_no_nan(part, total) * _replicas()
-            loss *= tf.cast(share, loss.dtype)
-        return y_pred, loss
+        return y_pred, _share(model, loss, x, weight, total)
 
     y_pred, loss, gradients = _in_parts(model, forward, (x, y, weight), parts)
     variables = model.trainable_variables
     gradients = _clipped(model.optimizer, gradients)
     model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    # Back to what Keras reports: of a mean this replica's own.
-    if _is_mean(model):
-        loss *= tf.cast(tf.math.divide_no_nan(total, counted), loss.dtype)
-    else:
-        loss *= _replicas()
-    return _measured(model, (x, y, weight), y_pred, loss, counted)
+    return _measured(model, (x, y, weight), y_pred, loss)
 
 
 def test_step(model, data):
@@ -51,9 +41,9 @@ def test_step(model, data):
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     y_pred = _call(model, x, training=False)
     loss = model.compute_loss(x, y, y_pred, weight, training=False)
-    loss *= _replicas()
-    counted = _counted(model, x, weight)
-    return _measured(model, (x, y, weight), y_pred, loss, counted)
+    total = _sum_over_replicas(_counted(model, x, weight))
+    loss = _share(model, loss, x, weight, total)
+    return _measured(model, (x, y, weight), y_pred, loss)
 
 
 def predict_step(model, data):
@@ -94,10 +84,17 @@ def _rows(x):
     return tf.shape(tf.nest.flatten(x)[0])[0]
 
 
-def _is_mean(model):
-    """Whether the loss of a batch is a mean over its images."""
+def _share(model, loss, x, weight, total):
+    """What a loss adds to that of the whole batch.
+
+    Keras divides a mean by this replica's images and by the replicas; here it
+    is divided by all images.
+    """
     reduction = getattr(model.loss, "reduction", "sum_over_batch_size")
-    return reduction != "sum"
+    if reduction == "sum":
+        return loss
+    share = tf.math.divide_no_nan(_counted(model, x, weight), total)
+    return loss * tf.cast(share * _replicas(), loss.dtype)
 
 
 def _counted(model, x, weight):
@@ -143,15 +140,17 @@ def _in_parts(model, forward, data, parts):
     rows = tf.nest.flatten(data)[0].shape[0]
     if rows is None or rows % parts:
         raise ValueError(
-            f"A batch of {rows} images on a device cannot be computed in "
-            f"{parts} equal parts; batches of a fixed size that is a multiple "
-            "are needed for `accumulation_steps`."
+            f"A batch of {rows or 'any number of'} images on a device cannot "
+            f"be computed in {parts} equal parts; `accumulation_steps` needs "
+            "batches of a fixed size that is a multiple of it, such as a "
+            "tf.data.Dataset of `batch(size, drop_remainder=True)`."
         )
     size = rows // parts
 
     def part(i):
+        rows = slice(i * size, (i + 1) * size)
         return tf.nest.map_structure(
-            lambda value: value[i * size : (i + 1) * size], data
+            lambda value: None if value is None else value[rows], data
         )
 
     # A loop, so that not more than one part is in memory; the gradients of
@@ -201,11 +200,11 @@ def _clipped(optimizer, gradients):
     return [gradient / _replicas() for gradient in gradients]
 
 
-def _measured(model, data, y_pred, loss, counted):
+def _measured(model, data, y_pred, loss):
     x, y, weight = data
     tracker = next((m for m in model.metrics if m.name == "loss"), None)
-    if tracker is not None:
-        tracker.update_state(loss, sample_weight=counted)
+    if tracker is not None:  # as Keras: the batch's loss, times its images
+        tracker.update_state(_sum_over_replicas(loss), sample_weight=_rows(x))
     return model.compute_metrics(x, y, y_pred, weight)
 
 

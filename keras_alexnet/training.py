@@ -124,13 +124,22 @@ def train(
         except tf.errors.OpError as error:
             skipped.check()  # says it in a sentence, where that was the reason
             raise ValueError(
-                f"TensorFlow stopped the training: {error.message.strip()} "
-                "The same command goes on from the last checkpoint."
+                f"TensorFlow stopped the training: {_reason(error)}. The same "
+                "command, on all machines if there are several, goes on from "
+                "the last checkpoint."
             ) from error
         if chief:
             run.save_weights(network)
             _conclude(run, data[1], skipped)
     return run
+
+
+def _reason(error):
+    """The line of an error of TensorFlow that says what happened."""
+    noise = ("Detected at", "File ", "Graph execution", "[[")
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(noise)]
+    return told[0].rstrip(".") if told else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ LEVELS = {
     "labels": 0.5,
     "shards": 0.5,
     "architectures": 0.5,
+    "variations": 0.6,
     "arithmetic": 1,
     "images": 1,
     "lrn": 0.9,
@@ -74,6 +75,7 @@ STANDARD_LIBRARY_ONLY = (
     "recipe",
     "recipes",
     "architectures",
+    "variations",
     "arithmetic",
 )
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))

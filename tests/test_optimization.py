@@ -1,11 +1,17 @@
 """The paper's rule, against the formula in NumPy."""
 
+import json
+
 import keras
 import numpy as np
+import pytest
 
 from keras_alexnet.layers import LocallyConnected2D
+from keras_alexnet.optimization import EndGame
 from keras_alexnet.optimization import PaperSGD
+from keras_alexnet.optimization import PlateauDrops
 from keras_alexnet.optimization import rate_at
+from keras_alexnet.optimization import rate_of
 
 
 def test_update_equals_the_papers_formula_over_rate_drops():
@@ -64,3 +70,179 @@ def test_only_biases_do_not_decay_whatever_their_rank():
     kernel, bias = model.get_weights()
     np.testing.assert_allclose(kernel, 0.9)
     np.testing.assert_allclose(bias, 1.0)
+
+
+# --- biases -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "bias_rate", "bias_decay"),
+    [
+        ({"bias_rate": 2.0}, 2.0, 0.0),
+        ({"bias_decay": True}, 1.0, 0.01),
+        ({"bias_rate": 2.0, "bias_decay": True}, 2.0, 0.01),
+    ],
+)
+def test_biases_learn_faster_and_may_decay(options, bias_rate, bias_decay):
+    """As layer-params-*.cfg say: epsW .01, epsB .02, wc 0 for biases."""
+    generator = np.random.default_rng(1)
+    values = [generator.normal(size=(4, 3)), generator.normal(size=3)]
+    variables = [
+        keras.Variable(value.astype("float32"), name=name)
+        for name, value in zip(("kernel", "bias"), values, strict=True)
+    ]
+    optimizer = PaperSGD(0.01, decay=0.01, **options)
+    speeds = [np.zeros_like(value) for value in values]
+    for step in range(100):
+        rate = rate_at(step, 0.01, (40, 80))
+        optimizer.learning_rate = rate
+        gradients = [generator.normal(size=v.shape) for v in values]
+        optimizer.apply([g.astype("float32") for g in gradients], variables)
+        for i, (factor, decay) in enumerate(
+            ((1.0, 0.01), (bias_rate, bias_decay))
+        ):
+            eps = factor * rate
+            speeds[i] = (
+                0.9 * speeds[i] - decay * eps * values[i] - eps * gradients[i]
+            )
+            values[i] = values[i] + speeds[i]
+    for variable, value in zip(variables, values, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, atol=1e-6)
+
+
+# --- conv1 near the end -----------------------------------------------------
+
+
+def two_layers(conv1="conv1", **options):
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Conv2D(2, 3, name=conv1),
+            keras.layers.Conv2D(2, 3, name="conv2"),
+            keras.layers.Flatten(),
+        ]
+    )
+    model.compile(PaperSGD(0.001, **options), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def step(model, gradient=1.0):
+    """Weights and velocities before and after a step, by their paths."""
+    optimizer = model.optimizer
+    variables = [*model.trainable_variables, *optimizer.momentums]
+    before = {v.path: v.numpy() for v in variables}
+    gradients = [
+        np.full(v.shape, gradient, "float32") for v in model.trainable_variables
+    ]
+    optimizer.apply(gradients)
+    return before, {v.path: v.numpy() for v in variables}
+
+
+def test_the_end_game_slows_and_freezes_conv1_alone():
+    model = two_layers(momentum=0.9, decay=0.5)
+    step(model)  # so that there are velocities
+    end_game = EndGame(2, 4, rate=1e-5)
+    end_game.set_model(model)
+    factors = []
+    for epoch in range(6):
+        end_game.on_epoch_begin(epoch)
+        factors.append(model.optimizer.conv1_rate.numpy())
+    np.testing.assert_allclose(factors, [1, 1, 0.01, 0.01, 0, 0], rtol=1e-6)
+    for gradient in (1.0, np.nan):
+        before, after = step(model, gradient)
+        frozen = {path for path in before if "conv1" in path}
+        assert len(frozen) == 4 and len(before) == 8
+        for path in before:
+            same = np.array_equal(before[path], after[path])
+            assert same == (path in frozen), path
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv1a", "conv1b", "conv10"])
+def test_the_factor_is_that_of_conv1s_rate(name):
+    """A step of factor 1/4 is a quarter of a step; decay has its share."""
+    moves = []
+    for factor in (1.0, 0.25):
+        model = two_layers(name, momentum=0.0, decay=0.1)
+        model.set_weights([np.ones_like(w) for w in model.get_weights()])
+        model.optimizer.conv1_rate.assign(factor)
+        before, after = step(model)
+        kernel = model.get_layer(name).kernel.path
+        moves.append(after[kernel] - before[kernel])
+    expected = 1.0 if name == "conv10" else 0.25
+    np.testing.assert_allclose(moves[1], expected * moves[0], rtol=1e-3)
+    np.testing.assert_allclose(moves[0], -0.001 * 1.1, rtol=1e-3)
+
+
+def test_the_end_game_reaches_into_the_optimizer_of_float16():
+    model = two_layers()
+    model.compile(keras.optimizers.LossScaleOptimizer(PaperSGD(0.001)), "mse")
+    model.optimizer.build(model.trainable_variables)
+    end_game = EndGame(1, 2)
+    end_game.set_model(model)
+    factors = []
+    for epoch in range(3):
+        end_game.on_epoch_begin(epoch)
+        inner = model.optimizer.inner_optimizer
+        factors.append(inner.conv1_rate.numpy())
+    np.testing.assert_allclose(factors, [1, 0.01, 0], rtol=1e-6)
+
+
+# --- dropping the rate on a plateau -----------------------------------------
+
+# What happens with patience 2: (accuracy, rate after the epoch).
+PLATEAU = (
+    (0.2, 0.01),
+    (0.3, 0.01),
+    (0.3, 0.01),  # equal is no improvement
+    (0.31, 0.01),
+    (0.3, 0.01),
+    (0.2, 0.001),  # two epochs without one
+    (0.31, 0.001),  # waits anew
+    (0.4, 0.001),
+    (0.4, 0.001),
+    (0.4, 0.0001),
+    (0.1, 0.0001),
+    (0.1, 0.0001),  # twice is enough
+    (0.1, 0.0001),
+    (0.1, 0.0001),
+)
+
+
+def plateau_drops(model):
+    callback = PlateauDrops(patience=2, times=2)
+    callback.set_model(model)
+    return callback
+
+
+def test_the_rate_drops_where_the_accuracy_stops_rising():
+    model = two_layers()
+    model.optimizer.learning_rate = 0.01
+    callback = plateau_drops(model)
+    for epoch, (accuracy, rate) in enumerate(PLATEAU):
+        callback.on_epoch_end(epoch, {"val_accuracy": accuracy})
+        assert rate_of(model.optimizer) == rate, epoch
+    assert callback.state["drops"] == 2
+
+
+@pytest.mark.parametrize("stop", range(1, len(PLATEAU)))
+def test_a_restored_plateau_goes_on_the_same(stop):
+    model = two_layers()
+    model.optimizer.learning_rate = 0.01
+    callback = plateau_drops(model)
+    for epoch, (accuracy, rate) in enumerate(PLATEAU):
+        if epoch == stop:
+            kept = json.loads(json.dumps(callback.state))
+            callback = plateau_drops(model)
+            callback.state.update(kept)
+        callback.on_epoch_end(epoch, {"val_accuracy": accuracy})
+        assert rate_of(model.optimizer) == rate, epoch
+
+
+def test_the_rate_is_read_as_it_was_given():
+    for rate in (0.01, 0.001, 1e-5, 0.02, 0.1234567):
+        assert rate_of(PaperSGD(rate)) == rate
+    optimizer = PaperSGD(0.01)
+    for power in range(3, 8):
+        optimizer.learning_rate = rate_of(optimizer) / 10
+        assert rate_of(optimizer) == float(f"1e-{power}")

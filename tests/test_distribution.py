@@ -1,0 +1,206 @@
+"""Which strategy is made, and machines that train together."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_alexnet as ka
+from keras_alexnet.distribution import training_strategy
+from keras_alexnet.distribution import worker_index
+
+
+@pytest.fixture(autouse=True)
+def no_machines(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_STEP_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def config(workers=("a:1", "b:2"), kind="worker", index=0, **others):
+    cluster = {"worker": list(workers), **others}
+    return {"cluster": cluster, "task": {"type": kind, "index": index}}
+
+
+# --- refusals ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("distribute", "devices", "sentence"),
+    [
+        ("two", None, "must be one of auto, none, mirrored, multiworker"),
+        (None, None, "must be one of auto"),
+        ("auto", 0, "must be at least 1. Received: 0"),
+        ("mirrored", -1, "must be at least 1. Received: -1"),
+        ("none", 2, "leave it at 'auto' to use 2"),
+        ("multiworker", None, "needs the machines' addresses"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(distribute, devices, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        training_strategy(distribute, devices)
+
+
+@pytest.mark.parametrize("distribute", ["auto", "multiworker"])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "cannot be understood"),
+        ("{", "cannot be understood"),
+        ("[]", "cannot be understood"),
+        ("3", "cannot be understood"),
+        ("{}", "cannot be understood"),
+        ('{"cluster": {"worker": ["a:1"]}}', "cannot be understood"),
+        (json.dumps(config(index="first")), "cannot be understood"),
+        (json.dumps(config(index=None)), "cannot be understood"),
+        (json.dumps(config(kind="chief")), "must be of type 'worker'"),
+        (json.dumps(config(chief=["c:3"])), "must be of type 'worker'"),
+        (json.dumps(config(index=2)), "index 2, but names 2 workers"),
+        (json.dumps(config(index=-1)), "index -1, but names 2 workers"),
+    ],
+)
+def test_a_bad_tf_config_is_refused(monkeypatch, text, sentence, distribute):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=sentence):
+        training_strategy(distribute)
+
+
+def test_machines_have_no_virtual_devices(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config()))
+    with pytest.raises(ValueError, match="100 devices of each machine"):
+        training_strategy("multiworker", 100)
+
+
+def test_virtual_devices_are_refused_once_tensorflow_has_started():
+    tf.zeros(()) + 1
+    with pytest.raises(ValueError, match="100 devices were asked for"):
+        training_strategy("mirrored", 100)
+
+
+def test_one_device_needs_no_strategy():
+    for distribute in ("auto", "none"):
+        strategy = training_strategy(distribute, 1)
+        assert strategy is tf.distribute.get_strategy()
+        assert worker_index(strategy) == 0
+
+
+def test_a_strategy_is_taken_as_it_is():
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    assert training_strategy(strategy) is strategy
+
+
+# --- several processes ------------------------------------------------------
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def run_together(arguments, folder, count):
+    """Start the same on so many machines; fail unless all end well."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    processes, logs = [], []
+    for index in range(count):
+        home = folder / f"machine{index}"  # where nothing must appear
+        home.mkdir()
+        logs.append(folder / f"machine{index}.txt")
+        text = json.dumps(config(addresses, index=index))
+        with open(logs[-1], "w") as log:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, *arguments],
+                    env={**os.environ, "TF_CONFIG": text},
+                    cwd=home,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+    try:
+        codes = [process.wait(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0] * count, "\n".join(log.read_text() for log in logs)
+    for index in range(count):
+        assert not any((folder / f"machine{index}").iterdir())
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.parent.name != "checkpoints"
+    }
+
+
+def last_row(folder):
+    with open(folder / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def test_two_machines_write_one_run_of_the_command_line(tmp_path):
+    command = ["-m", "keras_alexnet", "train", "--recipe", "smoke"]
+    command += ["--batch-size", "500", "--run-dir"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run(
+        [sys.executable, *command, one], check=True, capture_output=True
+    )
+    run_together([*command, two], tmp_path, 2)
+    assert files_of(two) == files_of(one)
+    assert (two / "results.json").exists()
+    ours, alone = last_row(two), last_row(one)
+    assert ours.keys() == alone.keys()
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(
+            float(ours[name]), float(alone[name]), atol=1e-4
+        )
+
+
+ON_ARRAYS = """
+import sys
+import numpy as np
+import keras_alexnet as ka
+from keras_alexnet.recipes import get_recipe
+
+generator = np.random.default_rng(0)
+images = generator.integers(0, 256, (43, 40, 40, 1), "uint8")
+examples = ka.Examples(images, np.arange(43) % 10, tuple("abcdefghij"))
+recipe = get_recipe(
+    "smoke",
+    data="",
+    variant="lenet5",
+    resize_pixels=40,
+    batch_size=10,
+    epochs=2,
+    learning_rate=0.01,
+    global_clipnorm=0.5,
+)
+ka.train(recipe, sys.argv[1], examples=(examples, examples), verbose=0)
+"""
+
+
+def test_three_machines_give_the_weights_of_one(tmp_path):
+    """Batches of 10 and one of 3."""
+    one, three = tmp_path / "one", tmp_path / "three"
+    subprocess.run([sys.executable, "-c", ON_ARRAYS, one], check=True)
+    run_together(["-c", ON_ARRAYS, three], tmp_path, 3)
+    runs = [ka.Run(folder) for folder in (one, three)]
+    alone, together = (run.load_model().get_weights() for run in runs)
+    for expected, weights in zip(alone, together, strict=True):
+        np.testing.assert_allclose(weights, expected, atol=1e-6)
+    assert runs[0].results == runs[1].results
+    for name in last_row(one):
+        np.testing.assert_allclose(
+            float(last_row(three)[name]), float(last_row(one)[name]), atol=1e-5
+        )
