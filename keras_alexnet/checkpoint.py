@@ -14,11 +14,11 @@ from keras_alexnet.files import check_room
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
 from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.saving import MARGIN_BYTES
+from keras_alexnet.saving import bytes_of
 from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.variations import with_dropout
 from keras_alexnet.variations import with_initialization
-
-MARGIN_BYTES = 1 << 20  # a file's own, beside the values
 
 
 class Run:
@@ -190,10 +190,7 @@ class Run:
         Raises:
             ValueError: if they cannot be written.
         """
-        needed = MARGIN_BYTES + sum(
-            v.value.dtype.size * v.value.shape.num_elements()
-            for v in model.weights
-        )
+        needed = bytes_of([v.value for v in model.weights]) + MARGIN_BYTES
         with replacing(self.path("model.weights.h5")) as path:
             # A disk that gets full while HDF5 writes ends the process.
             check_room(self.folder, needed)

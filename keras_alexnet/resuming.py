@@ -1,21 +1,15 @@
 """A training's whole state on disk, so that it goes on as if never stopped."""
 
-import contextlib
-import json
-import pathlib
-import shutil
 import time
-import warnings
 
 import keras
 import tensorflow as tf
 
-from keras_alexnet.files import check_room
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import Signals
 from keras_alexnet.optimization import rate_of
-
-MARGIN_BYTES = 1 << 20  # beside the values themselves
+from keras_alexnet.saving import StateFolder
+from keras_alexnet.saving import first_line
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -69,7 +63,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.log = []
         self.minutes = minutes
         self.writes = writes
-        self._folder = pathlib.Path(folder)
         self._callbacks = list(callbacks)
         self._counts = counts
         self._signals = signals or Signals()
@@ -79,17 +72,8 @@ class Checkpoints(keras.callbacks.Callback):
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        self._state = _State()
-        self._checkpoint = tf.train.Checkpoint(
-            variables=[variable.value for variable in self._variables],
-            state=self._state,
-        )
-        # Made now: on several machines, all must be there when it is made.
-        self._checkpoint.save_counter.assign(0)
-        _list_again(self._folder)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self._folder), 2, checkpoint_name="state"
-        )
+        tensors = [variable.value for variable in self._variables]
+        self._states = StateFolder(folder, tensors, writes)
         self._saved_at = time.monotonic()
 
     def restore(self):
@@ -101,26 +85,10 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: if there are checkpoints, but none can be read.
         """
-        failures = []
-        for path in reversed(self._manager.checkpoints):
-            try:
-                self._checkpoint.restore(path).assert_consumed()
-            except Exception as error:  # TensorFlow raises nearly anything
-                failures.append(f"{path}: {_first_line(error)}")
-                continue
-            for failure in failures:
-                warnings.warn(
-                    f"A damaged checkpoint was passed over: {failure}",
-                    stacklevel=2,
-                )
-            self._take_over(self._state.value)
-            return self.step
-        if failures:
-            raise ValueError(
-                "No checkpoint can be read; delete the folder "
-                f"{str(self._folder)!r} to begin anew: {failures[0]}"
-            )
-        return 0
+        facts = self._states.restore()
+        if facts:
+            self._take_over(facts)
+        return self.step
 
     def _take_over(self, state):
         self.step = self._saved_step = state["step"]
@@ -141,27 +109,19 @@ class Checkpoints(keras.callbacks.Callback):
         self.check()
         if not self.writes:
             return
-        self._state.value = {
+        facts = {
             "step": self.step,
             "log": self.log,
             "sums": self._sums,
             "callbacks": [callback.state for callback in self._callbacks],
         }
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._remove_leftovers()
-            needed = MARGIN_BYTES + sum(
-                variable.value.dtype.size * variable.value.shape.num_elements()
-                for variable in self._variables
-            )
-            check_room(self._folder, needed)
-            self._manager.save()
+            self._states.save(facts)
         except (OSError, tf.errors.OpError) as error:
-            self._remove_leftovers()
             raise ValueError(
-                f"The training cannot be saved in {str(self._folder)!r}: "
-                f"{_first_line(error)}. {self._kept()}; make room and run the "
-                "same again."
+                "The training cannot be saved in "
+                f"{str(self._states.folder)!r}: {first_line(error)}. "
+                f"{self._kept()}; make room and run the same again."
             ) from error
         self._saved_step, self._saved_log = self.step, len(self.log)
         self._saved_at = time.monotonic()
@@ -170,16 +130,6 @@ class Checkpoints(keras.callbacks.Callback):
         """Save the end, if it is not saved."""
         if self._saved_step != self.step or self._saved_log != len(self.log):
             self.save()
-
-    def _remove_leftovers(self):
-        """What a kill in the middle of a save has left."""
-        kept = [pathlib.Path(path).name for path in self._manager.checkpoints]
-        for path in self._folder.glob("state-*"):
-            if path.name.partition(".")[0].partition("_")[0] not in kept:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
 
     def check(self, logs=None):
         """Stop if a weight, a velocity or a logged value is not finite.
@@ -252,35 +202,3 @@ class Checkpoints(keras.callbacks.Callback):
         self.log.append(row)
         if time.monotonic() - self._saved_at >= 60 * self.minutes:
             self.save()
-
-
-def _list_again(folder):
-    """Mend a list of checkpoints that was lost or damaged."""
-    with contextlib.suppress(ValueError):
-        if tf.train.get_checkpoint_state(folder):
-            return
-    found = {
-        int(path.stem.removeprefix("state-")): str(path.with_suffix(""))
-        for path in folder.glob("state-*.index")
-        if path.stem.removeprefix("state-").isdecimal()
-    }
-    (folder / "checkpoint").unlink(missing_ok=True)
-    if found:
-        paths = [found[number] for number in sorted(found)]
-        tf.compat.v1.train.update_checkpoint_state(folder, paths[-1], paths)
-
-
-class _State(tf.train.experimental.PythonState):
-    """What a checkpoint holds beside the variables."""
-
-    value = None
-
-    def serialize(self):
-        return json.dumps(self.value)
-
-    def deserialize(self, text):
-        self.value = json.loads(text)
-
-
-def _first_line(error):
-    return str(error).strip().partition("\n")[0]

@@ -55,6 +55,7 @@ LEVELS = {
     "recipe_table": 3.5,
     "optimization": 3,
     "distribution": 3,
+    "saving": 3,
     "resuming": 3.5,
     "two_devices": 3.5,
     "charts": 3,
