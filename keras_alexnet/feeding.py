@@ -14,7 +14,6 @@ from keras_alexnet.pipeline import training_batches
 from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.sources import channels_of
 from keras_alexnet.sources import colors_of
-from keras_alexnet.steps import check_options
 from keras_alexnet.steps import every_step
 
 
@@ -113,7 +112,7 @@ class PixelModel(AlexNetModel):
     """
 
     def fit(self, *args, **kwargs):
-        check_options(self)
+        # Without AlexNet's look at the images: these are in the right range.
         return keras.Model.fit(self, *args, **kwargs)
 
     @property
@@ -125,11 +124,15 @@ class PixelModel(AlexNetModel):
         return self.get_metrics_result()
 
     def make_train_function(self, force=False):
-        if self.train_function is None or force:
+        if self._replicas == 1:
+            super().make_train_function(force)
+        elif self.train_function is None or force:
             self.train_function = every_step(self, self.train_step)
 
     def make_test_function(self, force=False):
-        if self.test_function is None or force:
+        if self._replicas == 1:
+            super().make_test_function(force)
+        elif self.test_function is None or force:
             self.test_function = every_step(self, self.test_step)
 
 

@@ -44,25 +44,27 @@ class AlexNetModel(keras.Model):
 
     def fit(self, x=None, *args, **kwargs):
         if self.compiled:
-            steps.check_options(self)
+            if self._replicas > 1:
+                steps.check_options(self)
             if self.optimizer.iterations.numpy() == 0:
                 warn_if_unlearnable(self, first_images(x))
         return super().fit(x, *args, **kwargs)
 
-    def train_step(self, data):
+    # Keras on JAX calls these with a state in front of the data.
+    def train_step(self, *args):
         if self._replicas == self.accumulation_steps == 1:
-            return super().train_step(data)
-        return steps.train_step(self, data, self.accumulation_steps)
+            return super().train_step(*args)
+        return steps.train_step(self, *args, self.accumulation_steps)
 
-    def test_step(self, data):
+    def test_step(self, *args):
         if self._replicas == 1:
-            return super().test_step(data)
-        return steps.test_step(self, data)
+            return super().test_step(*args)
+        return steps.test_step(self, *args)
 
-    def predict_step(self, data):
+    def predict_step(self, *args):
         if self._replicas == 1:
-            return super().predict_step(data)
-        return steps.predict_step(self, data)
+            return super().predict_step(*args)
+        return steps.predict_step(self, *args)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # The only private name of Keras here. To learn the shapes, Keras 3.15
@@ -80,6 +82,8 @@ class AlexNetModel(keras.Model):
 
     @property
     def _replicas(self):
+        if keras.backend.backend() != "tensorflow":
+            return 1
         return self.distribute_strategy.num_replicas_in_sync
 
     def export(self, *args, **kwargs):

@@ -83,11 +83,13 @@ class PaperSGD(keras.optimizers.SGD):
         changed = [variable]
         if self.momentum:
             changed.append(self.momentums[index])
-        before = [ops.copy(value) for value in changed]
-        super().update_step(gradient, variable, learning_rate * self.conv1_rate)
-        frozen = ops.equal(self.conv1_rate, 0)
+        before = [ops.convert_to_tensor(value) for value in changed]
+        factor = ops.convert_to_tensor(self.conv1_rate)
+        super().update_step(gradient, variable, learning_rate * factor)
+        frozen = ops.equal(factor, 0)
         for value, old in zip(changed, before, strict=True):
-            self.assign(value, ops.where(frozen, old, value))
+            new = ops.convert_to_tensor(value)
+            self.assign(value, ops.where(frozen, old, new))
 
     def get_config(self):
         return {

@@ -222,8 +222,6 @@ def check_options(model):
             "(keras-team/keras#20585); use "
             "`keras_alexnet.train(recipe, distribute='multiworker')`."
         )
-    if strategy.num_replicas_in_sync == 1:
-        return
     for name, breaks, instead in (
         (
             "jit_compile=True",

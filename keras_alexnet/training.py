@@ -85,14 +85,7 @@ def train(
     >>> run.results["examples"]
     2000
     """
-    recipe = get_recipe(recipe)
-    if recipe.data not in ("", "fashion"):
-        recipe = get_recipe(recipe, data=os.path.abspath(recipe.data))
-    if tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ValueError(
-            "`tensorboard` needs the package of that name; install it with "
-            "`pip install 'keras_alexnet[tensorboard]'`."
-        )
+    recipe = _usable(recipe, tensorboard)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)
@@ -101,16 +94,17 @@ def train(
     workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
     with _run_folder(workdir, chief) as folder:
         run = Run.create(folder, recipe, data[0].class_names)
-        total = len(data[0]) + len(data[1])
         skipped = SkippedFiles(
-            total, recipe.max_bad_ratio, run.path("skipped.csv")
+            len(data[0]) + len(data[1]),
+            recipe.max_bad_ratio,
+            run.path("skipped.csv"),
         )
         feed = Feed(run, *data, strategy, skipped)
         keras.utils.set_random_seed(recipe.seed)
         model, network = fed_with_pixels(run, feed.image_channels, strategy)
         if chief:
             _describe(run, network)
-        try:
+        with _in_a_sentence(skipped):
             fit(
                 run,
                 model,
@@ -121,25 +115,46 @@ def train(
                 verbose=verbose if chief else 0,
                 tensorboard=tensorboard and chief,
             )
-        except tf.errors.OpError as error:
-            skipped.check()  # says it in a sentence, where that was the reason
-            raise ValueError(
-                f"TensorFlow stopped the training: {_reason(error)}. The same "
-                "command, on all machines if there are several, goes on from "
-                "the last checkpoint."
-            ) from error
         if chief:
             run.save_weights(network)
             _conclude(run, data[1], skipped)
     return run
 
 
-def _reason(error):
-    """The line of an error of TensorFlow that says what happened."""
-    noise = ("Detected at", "File ", "Graph execution", "[[")
-    lines = [line.strip() for line in error.message.splitlines()]
-    told = [line for line in lines if line and not line.startswith(noise)]
-    return told[0].rstrip(".") if told else type(error).__name__
+def _usable(recipe, tensorboard):
+    """The recipe; refuses what cannot work here."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`train` runs on Keras' TensorFlow backend; unset KERAS_BACKEND. "
+            f"Received: {keras.backend.backend()}"
+        )
+    if tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ValueError(
+            "`tensorboard` needs the package of that name; install it with "
+            "`pip install 'keras_alexnet[tensorboard]'`."
+        )
+    recipe = get_recipe(recipe)
+    if recipe.data in ("", "fashion"):
+        return recipe
+    return get_recipe(recipe, data=os.path.abspath(recipe.data))
+
+
+@contextlib.contextmanager
+def _in_a_sentence(skipped):
+    """What TensorFlow says of its end, without where in its graph it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        skipped.check()  # says it itself, where that was the reason
+        noise = ("Detected at", "File ", "Graph execution", "[[")
+        lines = [line.strip() for line in error.message.splitlines()]
+        told = [line for line in lines if line and not line.startswith(noise)]
+        reason = told[0].rstrip(".") if told else type(error).__name__
+        raise ValueError(
+            f"TensorFlow stopped the training: {reason}. The same command, on "
+            "all machines if there are several, goes on from the last "
+            "checkpoint."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """`AlexNet(...)`: structure, counts, contract, initial values, use."""
 
+import os
 import subprocess
 import sys
 from math import prod
@@ -677,3 +678,31 @@ replicas = len(strategy.experimental_local_results(
 print(replicas, np.isfinite(loss.history["loss"]).all(), all(changed))
 """
     assert run(code).split()[-3:] == ["2", "True", "True"]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_keras_other_backends_train_evaluate_and_predict(backend):
+    pytest.importorskip(backend)
+    script = """
+import numpy as np
+import keras_alexnet as ka
+
+model = ka.AlexNet("lenet5")
+x = np.random.default_rng(0).normal(0, 50, (6, *model.input_shape[1:]))
+y = np.arange(6)
+model.compile(ka.PaperSGD(0.001), "sparse_categorical_crossentropy")
+loss = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+assert model.evaluate(x, y, verbose=0) < loss[-1] < loss[0]
+assert model.predict(x, verbose=0).shape == (6, 10)
+try:
+    ka.train("smoke")
+except ValueError as error:
+    assert "TensorFlow backend" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        check=True,
+    )
