@@ -118,29 +118,34 @@ def _check_tf_config(text):
     )
     try:
         config = json.loads(text)
-        workers = config["cluster"]["worker"]
-        task = config["task"]
-        task_type, index = task["type"], int(task["index"])
-    except (ValueError, KeyError, TypeError) as error:
+        cluster = {
+            kind: list(names) for kind, names in config["cluster"].items()
+        }
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"TF_CONFIG cannot be understood; expected {example}"
         ) from error
-    if set(config["cluster"]) != {"worker"} or task_type != "worker":
+    if not {"chief", "worker"}.issuperset(cluster) or kind not in cluster:
         raise ValueError(
-            "In TF_CONFIG all machines must be of type 'worker', and the first "
-            f"is the chief; expected {example}"
+            "In TF_CONFIG every machine must be of type 'worker', or one "
+            f"'chief'; expected {example}"
         )
-    if not 0 <= index < len(workers):
+    if not 0 <= index < len(cluster[kind]):
         raise ValueError(
-            f"TF_CONFIG gives this machine the index {index}, but names "
-            f"{len(workers)} workers; the first has the index 0."
+            f"TF_CONFIG gives this {kind} the index {index}, but names "
+            f"{len(cluster[kind])}; the first has the index 0."
         )
 
 
-def worker_index(strategy):
-    """Number of this machine; 0 is the chief, which alone writes files."""
+def is_chief(strategy):
+    """Whether this machine alone writes files: the chief, or worker 0."""
     resolver = strategy.cluster_resolver
-    return int((resolver and resolver.task_id) or 0)
+    if resolver is None or not resolver.task_type:
+        return True
+    machines = resolver.cluster_spec().as_dict()
+    first = "chief" if "chief" in machines else "worker"
+    return resolver.task_type == first and resolver.task_id == 0
 
 
 def distributed(strategy, batches):

@@ -15,8 +15,8 @@ from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.checkpoint import Run
 from keras_alexnet.diagrams import plot_model
+from keras_alexnet.distribution import is_chief
 from keras_alexnet.distribution import training_strategy
-from keras_alexnet.distribution import worker_index
 from keras_alexnet.evaluation import count_answers
 from keras_alexnet.feeding import Feed
 from keras_alexnet.feeding import fed_with_pixels
@@ -90,7 +90,7 @@ def train(
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)
     data = _load(recipe, examples)
-    chief = worker_index(strategy) == 0
+    chief = is_chief(strategy)
     workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
     with _run_folder(workdir, chief) as folder:
         run = Run.create(folder, recipe, data[0].class_names)

@@ -6,14 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_alexnet as ka
+from keras_alexnet.distribution import is_chief
 from keras_alexnet.distribution import training_strategy
-from keras_alexnet.distribution import worker_index
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +60,9 @@ def test_what_cannot_be_meant_is_refused(distribute, devices, sentence):
         (json.dumps(config(index="first")), "cannot be understood"),
         (json.dumps(config(index=None)), "cannot be understood"),
         (json.dumps(config(kind="chief")), "must be of type 'worker'"),
-        (json.dumps(config(chief=["c:3"])), "must be of type 'worker'"),
-        (json.dumps(config(index=2)), "index 2, but names 2 workers"),
-        (json.dumps(config(index=-1)), "index -1, but names 2 workers"),
+        (json.dumps(config(ps=["c:3"])), "must be of type 'worker'"),
+        (json.dumps(config(index=2)), "this worker the index 2, but names 2"),
+        (json.dumps(config(index=-1)), "this worker the index -1, but names 2"),
     ],
 )
 def test_a_bad_tf_config_is_refused(monkeypatch, text, sentence, distribute):
@@ -86,7 +87,23 @@ def test_one_device_needs_no_strategy():
     for distribute in ("auto", "none"):
         strategy = training_strategy(distribute, 1)
         assert strategy is tf.distribute.get_strategy()
-        assert worker_index(strategy) == 0
+        assert is_chief(strategy)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (config(index=0), True),
+        (config(index=1), False),
+        (config(index=0, chief=["c:3"]), False),
+        (config(kind="chief", chief=["c:3"]), True),
+    ],
+)
+def test_one_machine_is_the_chief(monkeypatch, text, expected):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(text))
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    strategy = types.SimpleNamespace(cluster_resolver=resolver)
+    assert is_chief(strategy) is expected
 
 
 def test_a_strategy_is_taken_as_it_is():
