@@ -12,6 +12,7 @@ from explicit import seed_001
 from explicit import two_towers
 
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.dropout import Dropout
 from keras_alexnet.model import AlexNet
 from keras_alexnet.model import AlexNetModel
 from keras_alexnet.normalization import LocalResponseNormalization
@@ -51,8 +52,11 @@ def description(layer):
     """All that defines a layer, apart from its name."""
     config = layer.get_config()
     del config["name"]
+    kind = type(layer)
+    if kind is Dropout:  # Keras' own, with another mask on each device
+        (kind,) = kind.__bases__
     return (
-        type(layer),
+        kind,
         config,
         layer.output.shape,
         [w.shape for w in layer.weights],
