@@ -10,6 +10,7 @@ bit with those of a training that nobody disturbed.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import random
@@ -71,31 +72,33 @@ def start(folder, devices, minutes, epochs):
         )
 
 
-def unfinished(folder):
+def unfinished(folder, since):
     """What a save in progress has in the folder."""
     checkpoints = folder / "checkpoints"
     listed = ""
     if (checkpoints / "checkpoint").exists():
         listed = (checkpoints / "checkpoint").read_text()
-    return [
-        path.name
-        for path in checkpoints.glob("state-*")
-        if f'"{path.name.partition(".")[0]}"' not in listed
-    ]
+    found = []
+    for path in checkpoints.glob("state-*"):
+        name = path.name.partition(".")[0].partition("_")[0]
+        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
+            if f'"{name}"' not in listed and path.stat().st_mtime > since:
+                found.append(path.name)
+    return found
 
 
 def kill_once(folder, devices, epochs, inside):
     """Start, wait for the moment, kill; whether it was inside a save."""
+    since = time.time()
     process = start(folder, devices, 0, epochs)
-    while process.poll() is None and not unfinished(folder):
+    while process.poll() is None and not unfinished(folder, since):
         time.sleep(0.002)
-    delay = random.uniform(0, 0.2) if inside else random.uniform(0, 3)
-    time.sleep(delay)
+    time.sleep(random.uniform(0, 0.2) if inside else random.uniform(0, 3))
     if process.poll() is not None:
         raise SystemExit(f"The training ended by itself, see {folder}.log")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    return bool(unfinished(folder))
+    return bool(unfinished(folder, since))
 
 
 def state(folder):

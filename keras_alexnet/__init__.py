@@ -36,6 +36,7 @@ _PLACES = {
     "finished": "pixels",
     "grouped_weights": "weights",
     "load_examples": "images",
+    "noted_signals": "interruption",
     "plot_figure2": "figure2",
     "plot_model": "diagrams",
     "predict": "prediction",

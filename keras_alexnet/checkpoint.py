@@ -164,7 +164,7 @@ class Run:
         if not weights.exists():
             raise ValueError(
                 f"The run {str(self.folder)!r} has no weights yet: its "
-                "training has not completed an epoch."
+                "training is not finished; the same command goes on with it."
             )
         model = self.build_model(**kwargs)
         try:

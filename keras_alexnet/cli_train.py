@@ -144,8 +144,10 @@ def folder_for(recipe):
 
 
 def _fits(folder, recipe):
-    if not folder.exists():
-        return True
+    if not (folder / "recipe.json").exists():
+        # Free, or a start that was killed at once.
+        names = {path.name for path in folder.glob("*")}
+        return names <= {"classes.json"}
     try:
         text = (folder / "recipe.json").read_text()
         finished = (folder / "results.json").exists()

@@ -61,8 +61,8 @@ def fit(
             run.write_log(checkpoints.log)
             callbacks.append(_log_writer(run, checkpoints))
         if tensorboard:
-            folder = run.path("tensorboard")
-            callbacks.append(keras.callbacks.TensorBoard(folder))
+            board = keras.callbacks.TensorBoard(run.path("tensorboard"))
+            callbacks.append(board)
         if verbose:
             callbacks.append(progress)
         callbacks = keras.callbacks.CallbackList(
@@ -107,6 +107,7 @@ def _epochs(model, feed, epochs, checkpoints, callbacks):
     for first, last, steps in parts:
         if first < last:
             callbacks.set_params({"epochs": last, "steps": steps})
+            callbacks.set_model(model)  # TensorBoard opens its files again
             model.fit(
                 feed.training(checkpoints.step),
                 steps_per_epoch=steps,

@@ -46,6 +46,8 @@ class AlexNetModel(keras.Model):
         if self.compiled:
             if self._replicas > 1:
                 steps.check_options(self)
+            elif keras.backend.backend() != "tensorflow":
+                steps.check_backend(self)
             if self.optimizer.iterations.numpy() == 0:
                 warn_if_unlearnable(self, first_images(x))
         return super().fit(x, *args, **kwargs)

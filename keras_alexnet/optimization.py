@@ -187,6 +187,6 @@ class EndGame(keras.callbacks.Callback):
         factor = 1.0
         if epoch >= self.frozen_epoch:
             factor = 0.0
-        elif epoch >= self.slow_epoch:
+        elif epoch >= self.slow_epoch and rate_of(optimizer):
             factor = self.rate / rate_of(optimizer)
         optimizer.conv1_rate.assign(factor)

@@ -24,6 +24,9 @@ class Recipe:
         crop_pixels: Side of the square cut out of it, the network's input.
         square: Whether crops come from the central square of the resized
             image, or from all of it.
+        smallest_crop_area: If given, a crop is not a square of that side but a
+            random part of at least this share of the image's area, of 3:4 to
+            4:3 in shape, resized to it (torchvision's RandomResizedCrop).
         flip: Whether to mirror a training image with probability 1/2.
         color_noise: Strength of the noise along the principal components of
             the colors; 0 for none.
@@ -65,7 +68,7 @@ class Recipe:
     name: str
     data: str = "fashion"
     variant: str = "alexnet"
-    padding: str | None = None
+    padding: str | tuple[str, str] | None = None
     initialization: str | None = None
     dropout: float | None = None
     resize_pixels: int = 256  # Section 2
@@ -118,6 +121,8 @@ class Recipe:
         if not isinstance(self.data, str | os.PathLike):
             raise ValueError(f"`data` must be a path. Received: {self.data!r}")
         object.__setattr__(self, "data", os.fspath(self.data))
+        if isinstance(self.padding, list):  # as JSON has it
+            object.__setattr__(self, "padding", tuple(self.padding))
         self._check_epochs()
         self._check_images()
 

@@ -106,9 +106,7 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: if a weight is not finite, or the disk is full.
         """
-        self.check()
-        if not self.writes:
-            return
+        self.check({"loss": self._sums[0]} if self._sums else None)
         facts = {
             "step": self.step,
             "log": self.log,
@@ -116,7 +114,8 @@ class Checkpoints(keras.callbacks.Callback):
             "callbacks": [callback.state for callback in self._callbacks],
         }
         try:
-            self._states.save(facts)
+            if self.writes:  # else the chief does, at the same intervals
+                self._states.save(facts)
         except (OSError, tf.errors.OpError) as error:
             raise ValueError(
                 "The training cannot be saved in "
@@ -128,6 +127,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def finish(self):
         """Save the end, if it is not saved."""
+        self._stop_if_asked()
         if self._saved_step != self.step or self._saved_log != len(self.log):
             self.save()
 
@@ -183,16 +183,20 @@ class Checkpoints(keras.callbacks.Callback):
         self._stop_or_save(due=False)
 
     def _stop_or_save(self, due):
-        if self._signals.number:
-            self.save()
-            saved = " and saved" if self.writes else ""
-            raise Interrupted(
-                self._signals.number,
-                f"The training was stopped{saved} after step {self.step}; the "
-                "same command goes on.",
-            )
+        self._stop_if_asked()
         if due:
             self.save()
+
+    def _stop_if_asked(self):
+        if self._signals.number:
+            self.save()
+            told = "The training was stopped and saved"
+            if not self.writes:
+                told = "This machine, which is not the chief, was stopped"
+            raise Interrupted(
+                self._signals.number,
+                f"{told} after step {self.step}; the same command goes on.",
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}

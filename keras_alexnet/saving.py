@@ -32,10 +32,10 @@ class StateFolder:
         self._checkpoint = tf.train.Checkpoint(
             variables=variables, state=self._facts
         )
-        # Made now: on several machines, all must be there when it is made.
-        self._checkpoint.save_counter.assign(0)
         if writes:
             _list_again(self.folder)
+        # Made now: on several machines, all must be there when it is made.
+        self._checkpoint.save_counter.assign(0)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self.folder), 2, checkpoint_name="state"
         )

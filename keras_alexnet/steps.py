@@ -208,6 +208,19 @@ def _measured(model, data, y_pred, loss):
     return model.compute_metrics(x, y, y_pred, weight)
 
 
+def check_backend(model):
+    """Refuses what is written for TensorFlow.
+
+    Raises:
+        ValueError: if the model is to compute its batches in parts.
+    """
+    if model.accumulation_steps != 1:
+        raise ValueError(
+            "`accumulation_steps` needs Keras' TensorFlow backend; elsewhere "
+            "compile with the optimizer's `gradient_accumulation_steps`."
+        )
+
+
 def check_options(model):
     """Refuses what Keras 3.15 cannot do under a strategy.
 

@@ -85,6 +85,11 @@ def train(
     >>> run.results["examples"]
     2000
     """
+    if not checkpoint_minutes >= 0:
+        raise ValueError(
+            "`checkpoint_minutes` must be at least 0. "
+            f"Received: {checkpoint_minutes}"
+        )
     recipe = _usable(recipe, tensorboard)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -101,10 +106,10 @@ def train(
         )
         feed = Feed(run, *data, strategy, skipped)
         keras.utils.set_random_seed(recipe.seed)
-        model, network = fed_with_pixels(run, feed.image_channels, strategy)
-        if chief:
-            _describe(run, network)
         with _in_a_sentence(skipped):
+            model, network = fed_with_pixels(run, feed.image_channels, strategy)
+            if chief:
+                _describe(run, network)
             fit(
                 run,
                 model,

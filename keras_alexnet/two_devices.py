@@ -85,6 +85,7 @@ class Placed(keras.layers.Wrapper):
         return {**super().get_config(), "device": self.device}
 
 
+@keras.saving.register_keras_serializable(package="keras_alexnet")
 class PlacedSGD(PaperSGD):
     """`PaperSGD` whose velocities are where their variables are."""
 

@@ -1,11 +1,13 @@
 """Which strategy is made, and machines that train together."""
 
+import contextlib
 import csv
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -124,19 +126,19 @@ def free_ports(count):
     return ports
 
 
-def run_together(arguments, folder, count):
-    """Start the same on so many machines; fail unless all end well."""
+@contextlib.contextmanager
+def started_together(arguments, folder, count):
+    """The same processes on so many machines; they end with the block."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-    processes, logs = [], []
+    processes = []
     for index in range(count):
         home = folder / f"machine{index}"  # where nothing must appear
-        home.mkdir()
-        logs.append(folder / f"machine{index}.txt")
+        home.mkdir(exist_ok=True)
         text = json.dumps(config(addresses, index=index))
-        with open(logs[-1], "w") as log:
+        with open(folder / f"machine{index}.txt", "w") as log:
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, *arguments],
+                    [sys.executable, *map(str, arguments)],
                     env={**os.environ, "TF_CONFIG": text},
                     cwd=home,
                     stdout=log,
@@ -144,11 +146,21 @@ def run_together(arguments, folder, count):
                 )
             )
     try:
-        codes = [process.wait(timeout=300) for process in processes]
+        yield processes
     finally:
         for process in processes:
             process.kill()
-    assert codes == [0] * count, "\n".join(log.read_text() for log in logs)
+            process.wait()
+
+
+def run_together(arguments, folder, count):
+    """Start the same on so many machines; fail unless all end well."""
+    with started_together(arguments, folder, count) as processes:
+        codes = [process.wait(timeout=300) for process in processes]
+    told = [
+        (folder / f"machine{index}.txt").read_text() for index in range(count)
+    ]
+    assert codes == [0] * count, "\n".join(told)
     for index in range(count):
         assert not any((folder / f"machine{index}").iterdir())
 
@@ -199,19 +211,29 @@ recipe = get_recipe(
     variant="lenet5",
     resize_pixels=40,
     batch_size=10,
-    epochs=2,
+    epochs=int(sys.argv[2]),
     learning_rate=0.01,
     global_clipnorm=0.5,
 )
-ka.train(recipe, sys.argv[1], examples=(examples, examples), verbose=0)
+ka.train(
+    recipe,
+    sys.argv[1],
+    examples=(examples, examples),
+    checkpoint_minutes=float(sys.argv[3]),
+    verbose=0,
+)
 """
 
 
 def test_three_machines_give_the_weights_of_one(tmp_path):
     """Batches of 10 and one of 3."""
     one, three = tmp_path / "one", tmp_path / "three"
-    subprocess.run([sys.executable, "-c", ON_ARRAYS, one], check=True)
-    run_together(["-c", ON_ARRAYS, three], tmp_path, 3)
+    subprocess.run([sys.executable, "-c", ON_ARRAYS, one, "2", "5"], check=True)
+    run_together(["-c", ON_ARRAYS, three, 2, 5], tmp_path, 3)
+    assert_same_runs(one, three)
+
+
+def assert_same_runs(one, three):
     runs = [ka.Run(folder) for folder in (one, three)]
     alone, together = (run.load_model().get_weights() for run in runs)
     for expected, weights in zip(alone, together, strict=True):
@@ -221,3 +243,21 @@ def test_three_machines_give_the_weights_of_one(tmp_path):
         np.testing.assert_allclose(
             float(last_row(three)[name]), float(last_row(one)[name]), atol=1e-5
         )
+
+
+def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    command = ["-c", ON_ARRAYS, two, 30, 0]
+    with started_together(command, tmp_path, 2) as (chief, worker):
+        saved = two / "checkpoints" / "state-12.index"
+        until = time.monotonic() + 200
+        while not saved.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        worker.kill()
+        assert chief.wait(timeout=60) not in (0, None)
+    assert not (two / "results.json").exists()
+    run_together(command, tmp_path, 2)
+    subprocess.run(
+        [sys.executable, "-c", ON_ARRAYS, one, "30", "5"], check=True
+    )
+    assert_same_runs(one, two)
