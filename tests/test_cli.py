@@ -12,10 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-import keras_alexnet as ka
 from keras_alexnet.cli import main
-from keras_alexnet.cli_train import folder_for
-from keras_alexnet.recipes import get_recipe
 
 
 def run_command(*words):
@@ -160,19 +157,6 @@ def test_a_terminal_sees_one_sentence_and_nothing_of_tensorflow(tmp_path):
     assert result.returncode == 2
     assert result.stderr.startswith("keras-alexnet: ")
     assert result.stderr.count("\n") == 1
-
-
-def test_default_run_folder_is_the_next_free_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    recipe = get_recipe("smoke")
-    folder = tmp_path / "runs" / "smoke"
-    assert folder_for(recipe) == folder.relative_to(tmp_path)
-    ka.Run.create(folder, recipe, ["a", "b"])  # not finished: taken up
-    assert folder_for(recipe) == folder.relative_to(tmp_path)
-    other = get_recipe("smoke", seed=1)
-    assert folder_for(other).name == "smoke-2"
-    (folder / "results.json").write_text("{}")
-    assert folder_for(recipe).name == "smoke-2"
 
 
 def test_interrupting_is_not_an_error_with_a_traceback(tmp_path):

@@ -247,7 +247,10 @@ def test_the_default_folder_is_free_or_of_the_same_training(
     first = pathlib.Path("runs", "smoke")
     second = pathlib.Path("runs", "smoke-2")
     assert folder_for(recipe) == first
-    first.mkdir(parents=True)  # whatever it is, it is not ours
+    first.mkdir(parents=True)
+    (first / "classes.json").touch()  # of a start that was killed at once
+    assert folder_for(recipe) == first
+    (first / "notes.txt").touch()  # whatever it is, it is not ours
     assert folder_for(recipe) == second
     (first / "recipe.json").write_text(to_json(recipe))
     assert folder_for(recipe) == first
