@@ -144,9 +144,7 @@ ABOUT = MappingProxyType(
         ),
         "flowers": About("ours, for flower_photos", *UNMEASURED),
         "folder": About("ours, for any folder of photos", *UNMEASURED),
-        "smoke": About(
-            "ours, to try everything once", TWO_CORES, "20 s", "no matter"
-        ),
+        "smoke": About("ours, to try everything once", *UNMEASURED),
     }
 )
 RECIPES = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})

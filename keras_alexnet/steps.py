@@ -53,10 +53,11 @@ def predict_step(model, data):
 
 
 def every_step(model, step):
-    """What `fit` calls for each step, on several machines.
+    """What `fit` calls for each step, on several devices or machines.
 
-    Keras 3.15 averages what a step returns over an axis that scalars do not
-    have (keras-team/keras#20585); ours returns the same on every replica.
+    On several machines, Keras 3.15 averages what a step returns over an axis
+    that scalars do not have (keras-team/keras#20585); the model's step must
+    return the same on every replica, as that of `PixelModel` does.
     """
 
     def one_step(data):
