@@ -83,7 +83,8 @@ class PaperSGD(keras.optimizers.SGD):
         changed = [variable]
         if self.momentum:
             changed.append(self.momentums[index])
-        before = [ops.convert_to_tensor(value) for value in changed]
+        # Copies: for a variable `convert_to_tensor` gives the variable.
+        before = [ops.copy(value) for value in changed]
         factor = ops.convert_to_tensor(self.conv1_rate)
         super().update_step(gradient, variable, learning_rate * factor)
         frozen = ops.equal(factor, 0)

@@ -698,6 +698,12 @@ model.compile(ka.PaperSGD(0.001), "sparse_categorical_crossentropy")
 loss = model.fit(x, y, epochs=3, verbose=0).history["loss"]
 assert model.evaluate(x, y, verbose=0) < loss[-1] < loss[0]
 assert model.predict(x, verbose=0).shape == (6, 10)
+model.optimizer.conv1_rate.assign(0)  # the end game: conv1 is frozen
+before = [v.numpy().copy() for v in model.trainable_variables]
+model.fit(x, y, epochs=2, verbose=0)
+for old, variable in zip(before, model.trainable_variables):
+    frozen = "conv1" in variable.path
+    assert frozen == np.array_equal(old, variable.numpy()), variable.path
 try:
     ka.train("smoke")
 except ValueError as error:

@@ -133,7 +133,8 @@ def step(model, gradient=1.0):
     variables = [*model.trainable_variables, *optimizer.momentums]
     before = {v.path: v.numpy() for v in variables}
     gradients = [
-        np.full(v.shape, gradient, "float32") for v in model.trainable_variables
+        keras.ops.full(v.shape, gradient, "float32")
+        for v in model.trainable_variables
     ]
     optimizer.apply(gradients)
     return before, {v.path: v.numpy() for v in variables}
@@ -156,6 +157,20 @@ def test_the_end_game_slows_and_freezes_conv1_alone():
         for path in before:
             same = np.array_equal(before[path], after[path])
             assert same == (path in frozen), path
+
+
+def test_a_frozen_conv1_stays_as_it_is_in_a_fit():
+    """As above, in the graph that `fit` makes."""
+    model = two_layers(momentum=0.9, decay=0.5)
+    x, y = np.ones((4, 6, 6, 1)), np.ones((4, 8))
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    model.fit(x, y, verbose=0, epochs=2, callbacks=[EndGame(0, 0)])
+    same = [
+        np.array_equal(a, b)
+        for a, b in zip(before, model.get_weights(), strict=True)
+    ]
+    assert same == [True, True, False, False]
 
 
 @pytest.mark.parametrize("name", ["conv1", "conv1a", "conv1b", "conv10"])
