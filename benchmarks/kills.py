@@ -6,7 +6,7 @@ killed by SIGKILL, every second time while a save has begun, and started again
 by the same call; at the end, weights, velocities and log are compared bit for
 bit with those of a training that nobody disturbed.
 
-`python -m benchmarks.kills [--kills 50] [--devices 1] [--folder DIR]`
+`python -m benchmarks.kills [--kills 50] [--trainings 1] [--devices 1]`
 """
 
 import argparse
@@ -113,9 +113,31 @@ def state(folder):
     }
 
 
+def compare(killed, undisturbed):
+    """One sentence about two ended trainings."""
+    ours, theirs = state(killed), state(undisturbed)
+    different = [
+        name
+        for name in ours.keys() | theirs.keys()
+        if not np.array_equal(ours.get(name), theirs.get(name))
+    ]
+    logs = [(run / "log.csv").read_text() for run in (killed, undisturbed)]
+    return (
+        f"{len(theirs)} variables, {len(different)} different; logs "
+        f"{'equal' if logs[0] == logs[1] else 'different'}"
+    )
+
+
+def finish(run, options):
+    code = start(run, options.devices, 5, options.epochs).wait()
+    if code:
+        raise SystemExit(f"exit code {code}, see {run}.log")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--trainings", type=int, default=1)
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
@@ -123,24 +145,23 @@ def main():
     options = parser.parse_args()
     random.seed(options.seed)
     folder = pathlib.Path(options.folder or tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
     undisturbed, killed = folder / "undisturbed", folder / "killed"
-    shutil.rmtree(killed, ignore_errors=True)
-    inside = 0
-    for number in range(options.kills):
-        inside += kill_once(killed, options.devices, options.epochs, number % 2)
-        print(f"{number + 1} kills, {inside} inside a save", flush=True)
-    for run in (killed, undisturbed):
-        code = start(run, options.devices, 5, options.epochs).wait()
-        if code:
-            raise SystemExit(f"exit code {code}, see {run}.log")
-    ours, theirs = state(killed), state(undisturbed)
-    different = [n for n in theirs if not np.array_equal(ours[n], theirs[n])]
-    logs = [(run / "log.csv").read_text() for run in (killed, undisturbed)]
-    print(
-        f"{options.kills} of {options.kills} resumed; {len(theirs)} variables, "
-        f"{len(different)} different; logs "
-        f"{'equal' if logs[0] == logs[1] else 'different'}"
-    )
+    finish(undisturbed, options)
+    for training in range(options.trainings):
+        shutil.rmtree(killed, ignore_errors=True)
+        inside = sum(
+            kill_once(
+                killed, options.devices, options.epochs, (number + training) % 2
+            )
+            for number in range(options.kills)
+        )
+        finish(killed, options)
+        print(
+            f"{options.kills} kills, {inside} inside a save, all resumed; "
+            + compare(killed, undisturbed),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
