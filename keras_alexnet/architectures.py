@@ -14,6 +14,7 @@ Sources, by the names used in the comments below:
 - "train_val.prototxt": BVLC/caffe, models/bvlc_alexnet and
   models/bvlc_reference_caffenet.
 - "alexnet.py": pytorch/vision, torchvision/models/alexnet.py.
+- "convnets.py": heuritech/convnets-keras, as its forks keep it.
 - "seed NNN": the five articles that this project started from.
 """
 
@@ -66,6 +67,9 @@ class Architecture:
 KRIZHEVSKY = Preprocessing(mean=(127.305, 119.715, 104.913))
 # train_val.prototxt, "mean pixel": B, G, R.
 CAFFE = Preprocessing(mean=(104.0, 117.0, 123.0), channel_order="BGR")
+# heuritech/convnets-keras README.md; initial values as CaffeNet's, since its
+# weights came from elsewhere.
+HEURITECH = Preprocessing(mean=(123.68, 116.779, 103.939))
 # pytorch/vision references/classification: presets.py.
 TORCHVISION = Preprocessing(
     mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255
@@ -188,6 +192,22 @@ def _caffe_features(bias, pool_first):
         Conv("conv5", 256, 3, **own),
         MaxPool("pool5", padding="ceil"),
     )
+
+
+def _heuritech_features():
+    """convnetskeras/convnets.py and customlayers.py: CaffeNet's order with
+    the paper's constants, across both groups; windows that do not fit are
+    dropped (Keras' "valid")."""
+
+    def changed(row):
+        if isinstance(row, LocalResponseNorm):
+            return LocalResponseNorm(row.name)
+        if isinstance(row, MaxPool):
+            return replace(row, padding="valid")
+        return row
+
+    rows = _caffe_features(bias=1.0, pool_first=True)
+    return tuple(changed(row) for row in rows)
 
 
 def _torch_features(filters):
@@ -341,6 +361,15 @@ _ARCHITECTURES = (
         preprocessing=CAFFE,
     ),
     Architecture(
+        "heuritech",
+        "Keras 1's AlexNet: CaffeNet's order, the paper's k and alpha, RGB",
+        "heuritech/convnets-keras convnets.py, customlayers.py",
+        _heuritech_features()
+        + _classifier({"kernel_init": 0.005, "bias_init": 1.0}),
+        **IMAGENET_227,
+        preprocessing=HEURITECH,
+    ),
+    Architecture(
         "single_tower",
         "One wide tower without normalization, the usual Keras listing",
         "seed 001",
@@ -451,3 +480,9 @@ def get_architecture(variant):
         f"There is no variant {variant!r}; the variants are "
         f"{', '.join(VARIANTS)}."
     )
+
+
+def layer_names(architecture):
+    """The paper's names of the layers that have weights, in order."""
+    kinds = Conv | LocallyConnected | Dense
+    return [row.name for row in architecture.rows if isinstance(row, kinds)]

@@ -146,13 +146,15 @@ class Run:
             )
         if self.recipe.dropout is not None:
             architecture = with_dropout(architecture, self.recipe.dropout)
-        return AlexNet(
+        model = AlexNet(
             architecture,
             padding=self.recipe.padding,
             input_shape=(side, side, self.channels),
             classes=len(self.class_names),
             **kwargs,
         )
+        model.variant = self.recipe.variant
+        return model
 
     def load_model(self, **kwargs):
         """The network of this run with its trained weights.
@@ -182,6 +184,9 @@ class Run:
                 f"{str(weights)!r} is damaged, or is not of this run's "
                 f"network, and cannot be read: {error}"
             ) from error
+        model.class_names = self.class_names
+        model.resize_pixels = self.recipe.resize_pixels
+        model.checks_range = self.recipe.mean == "variant"
         return model
 
     def save_weights(self, model):

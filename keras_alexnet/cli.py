@@ -9,7 +9,11 @@ import warnings
 
 from keras_alexnet import __version__
 from keras_alexnet import cli_data
+from keras_alexnet import cli_export
+from keras_alexnet import cli_inside
+from keras_alexnet import cli_predict
 from keras_alexnet import cli_train
+from keras_alexnet import cli_weights
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.quiet import load_tensorflow
 
@@ -28,9 +32,10 @@ def main(arguments=None):
         arguments: List of words; those of the process if `None`.
 
     Returns:
-        The exit code: 0, 1 if `check-data` found what would stop a training,
-        2 for what the sentence on stderr says, 130 after Ctrl-C, 143 after
-        SIGTERM (a training is then saved and goes on by the same command).
+        The exit code: 0, 1 if `check-data` found what would stop a training
+        or `predict` a file that cannot be used, 2 for what the sentence on
+        stderr says, 130 after Ctrl-C, 143 after SIGTERM (a training is then
+        saved and goes on by the same command).
     """
     options = _parser().parse_args(arguments)
     # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
@@ -72,8 +77,19 @@ def _parser():
         "markdown",
         "json",
     )
-    _evaluate_parser(commands)
-    _predict_parser(commands)
+    text = "test trained networks: top-1 and top-5 error, class by class"
+    cli_predict.add_evaluate(_command(commands, "evaluate", None, text))
+    text = "name what is seen in image files"
+    predict = _command(commands, "predict", None, text)
+    cli_predict.add_predict(predict, _positive)
+    cli_inside.add_commands(commands, _command, _positive)
+    text = "write a trained network for another runtime, and prove it there"
+    cli_export.add_export(_command(commands, "export", None, text))
+    text = "turn weights of others into a Keras model, or ours into theirs"
+    cli_weights.add_convert(_command(commands, "convert", None, text))
+    text = "train a trained network on other images: the last layer, then all"
+    parser_of_tuning = _command(commands, "fine-tune", None, text)
+    cli_weights.add_fine_tune(parser_of_tuning, _positive)
     text = "resize photos once, into shards that are read several times faster"
     prepare = _command(commands, "prepare-data", None, text)
     cli_data.add_prepare_data(prepare, _positive)
@@ -193,60 +209,3 @@ def _plot(options):
 
     to_file = options.to_file or f"img/{options.variant}.png"
     print(plot_model(AlexNet(options.variant, **arguments), to_file))
-
-
-def _evaluate_parser(commands):
-    text = "test a trained network"
-    parser = _command(commands, "evaluate", _evaluate, text)
-    parser.add_argument("run", metavar="RUN", help="run folder")
-    parser.add_argument(
-        "--data", metavar="DIR", help="other images than the run's own"
-    )
-    parser.add_argument(
-        "--ten-crops",
-        action="store_true",
-        help="average the predictions for ten crops, as the paper does",
-    )
-    cli_data.add_bad_ratio(parser)
-    _format(parser, "text", "json")
-
-
-def _evaluate(options):
-    load_tensorflow()
-    from keras_alexnet.checkpoint import Run
-    from keras_alexnet.evaluation import evaluate
-
-    evaluation = evaluate(
-        Run(options.run),
-        options.data,
-        options.max_bad_ratio,
-        options.ten_crops,
-    )
-    _print(evaluation, options.format)
-
-
-def _predict_parser(commands):
-    text = "name what is seen in image files"
-    parser = _command(commands, "predict", _predict, text)
-    parser.add_argument("run", metavar="RUN", help="run folder")
-    parser.add_argument("files", metavar="FILE", nargs="+")
-    parser.add_argument("--top", type=_positive, default=5, metavar="N")
-    _format(parser, "text", "json")
-
-
-def _predict(options):
-    load_tensorflow()
-    from keras_alexnet.checkpoint import Run
-    from keras_alexnet.prediction import predict
-
-    predictions = predict(Run(options.run), options.files, options.top)
-    if options.format == "json":
-        pairs = zip(options.files, predictions, strict=True)
-        print(
-            json.dumps([{"file": f, "top": top} for f, top in pairs], indent=2)
-        )
-        return
-    for file, top in zip(options.files, predictions, strict=True):
-        print(file)
-        for name, probability in top:
-            print(f"  {100 * probability:5.1f} %  {name}")

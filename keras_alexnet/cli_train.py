@@ -7,6 +7,7 @@ import pathlib
 
 from keras_alexnet import cli_data
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.cli_weights import names
 from keras_alexnet.quiet import load_tensorflow
 from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
@@ -17,6 +18,8 @@ from keras_alexnet.recipes import get_recipe
 CHANGES = (
     ("data", str, "DIR", "folder of class folders, or of train/..."),
     ("variant", str, "VARIANT", "the network"),
+    ("weights", str, "SRC", "start from a run folder or a file of weights"),
+    ("frozen", names, "LAYERS", "that do not learn, such as conv1,conv2"),
     ("dropout", float, "RATE", "of all dropout layers"),
     ("epochs", int, "N", None),
     ("batch-size", int, "N", "over all devices"),
@@ -106,6 +109,8 @@ def _train(options):
     changes = {n: value for n, value in changes.items() if value is not None}
     if changes.get("data") not in (None, "", "fashion"):
         changes["data"] = os.path.abspath(changes["data"])
+    if os.path.exists(changes.get("weights", "")):
+        changes["weights"] = os.path.abspath(changes["weights"])
     recipe = get_recipe(name, **changes)
     if not recipe.data:
         raise ValueError(f"The recipe {name} needs --data DIR.")

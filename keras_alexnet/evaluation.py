@@ -1,22 +1,21 @@
-"""How well a network does: exact counts over every test example."""
+"""How well networks do: exact counts over every test example."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
-from keras_alexnet import geometry
-from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
-from keras_alexnet.images import match_classes
-from keras_alexnet.images import test_examples
-from keras_alexnet.pipeline import evaluation_batches
+from keras_alexnet import charts
+from keras_alexnet.files import replacing
+from keras_alexnet.held_out import held_out
+from keras_alexnet.scoring import class_orders
+from keras_alexnet.scoring import score_batches
 from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.tables import Table
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Exact counts over a set of examples.
+@dataclass(frozen=True, repr=False)
+class Evaluation(Table):
+    """Exact counts over a set of examples; prints as a table of classes.
 
     Args:
         class_names: Names of the classes.
@@ -24,12 +23,19 @@ class Evaluation:
         top5_correct: Number of examples whose class is among the five (or
             all, where there are fewer) most probable.
         skipped_files: Number of files that could not be read, not counted.
+        crops: What of each image was predicted from.
+        networks: Number of networks whose predictions were averaged.
     """
 
     class_names: tuple[str, ...]
     confusion: np.ndarray
     top5_correct: int
     skipped_files: int = 0
+    crops: str = "center crop"
+    networks: int = 1
+
+    _header = ("class", "examples", "right", "error", "most often taken for")
+    _right = (1, 2, 3)
 
     @property
     def examples(self):
@@ -37,50 +43,125 @@ class Evaluation:
         return int(self.confusion.sum())
 
     @property
+    def top1_correct(self):
+        """Number of examples whose most probable class is right."""
+        return int(np.trace(self.confusion))
+
+    @property
     def accuracy(self):
         """Share of the examples whose most probable class is right."""
-        return float(np.trace(self.confusion)) / max(self.examples, 1)
+        return self.top1_correct / max(self.examples, 1)
+
+    @property
+    def present(self):
+        """Places of the classes that there are examples of."""
+        return np.flatnonzero(self.confusion.sum(axis=1))
 
     def to_dict(self):
-        """The figures as plain numbers, errors in percent as in the paper."""
-        per_class = np.diag(self.confusion) / self.confusion.sum(axis=1).clip(1)
+        """The figures as plain numbers, errors in percent as in the paper.
+
+        A class without examples has no accuracy: `None`.
+        """
+        counts = self.confusion.sum(axis=1)
+        per_class = [
+            right / count if count else None
+            for right, count in zip(
+                np.diag(self.confusion).tolist(), counts.tolist(), strict=True
+            )
+        ]
         return {
             "examples": self.examples,
+            "classes": len(self.present),
+            "crops": self.crops,
+            "networks": self.networks,
             "accuracy": self.accuracy,
+            "top1_correct": self.top1_correct,
+            "top5_correct": self.top5_correct,
             "top1_error_percent": 100 * (1 - self.accuracy),
             "top5_error_percent": 100
             * (1 - self.top5_correct / max(self.examples, 1)),
             "accuracy_per_class": dict(
-                zip(self.class_names, per_class.tolist(), strict=True)
+                zip(self.class_names, per_class, strict=True)
             ),
+            "mistakes_per_class": {
+                self.class_names[place]: self._mistake(place)
+                for place in self.present
+            },
             "confusion": self.confusion.tolist(),
             "skipped_files": self.skipped_files,
         }
 
-    def __str__(self):
-        facts = self.to_dict()
-        width = max(len(name) for name in self.class_names)
-        lines = [
-            f"{self.examples} examples: accuracy {self.accuracy:.4f}, "
-            f"top-1 error {facts['top1_error_percent']:.2f} %, "
-            f"top-5 error {facts['top5_error_percent']:.2f} %"
-        ]
-        lines += [
-            f"  {name:<{width}}  {share:.3f}"
-            for name, share in facts["accuracy_per_class"].items()
-        ]
+    def plot_confusion(self, to_file):
+        """Draw how often each class was taken for each other.
+
+        Classes that there are no examples of, and that none was taken for,
+        are left out.
+
+        Args:
+            to_file: Path of the picture to write: .png, .svg or .pdf.
+        """
+        counts = self.confusion
+        seen = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+        names = [self.class_names[place] for place in seen]
+        with replacing(to_file) as path:
+            charts.plot_confusion(counts[np.ix_(seen, seen)], names, path)
+
+    def _mistake(self, place):
+        """The class that one is most often taken for, and how often."""
+        counts = self.confusion[place].copy()
+        counts[place] = 0
+        if not counts.any():
+            return None
+        other = int(counts.argmax())
+        return [self.class_names[other], int(counts[other])]
+
+    def _heading(self):
+        total, classes = self.examples, len(self.class_names)
+        of = f" of {len(self.present):,} of the {classes:,} classes"
+        by = f", {self.networks} networks averaged" * (self.networks > 1)
+        top5 = "-"  # five guesses at five classes are never wrong
+        if classes > 5:
+            top5 = _error(self.top5_correct, total)
+        heading = (
+            f"{total:,} examples{of * (len(self.present) < classes)}, "
+            f"{self.crops}{by}: accuracy {self.accuracy:.4f}, top-1 error "
+            f"{_error(self.top1_correct, total)}, top-5 error {top5}"
+        )
         if self.skipped_files:
-            lines.append(f"{self.skipped_files} files could not be read.")
-        return "\n".join(lines)
+            heading += f"; {self.skipped_files:,} files could not be read"
+        return heading + "."
+
+    def _cells(self):
+        for place in self.present:
+            count = int(self.confusion[place].sum())
+            right = int(self.confusion[place, place])
+            other, times = self._mistake(place) or ("-", 0)
+            yield (
+                self.class_names[place],
+                f"{count:,}",
+                f"{right:,}",
+                f"{100 * (1 - right / count):.2f} %",
+                f"{other}, {times:,}" if times else other,
+            )
 
 
-def evaluate(run, data=None, max_bad_ratio=None, ten_crops=False):
-    """Test the network of a run.
+def _error(right, total):
+    """`12.50 % (25 wrong)`."""
+    wrong = total - right
+    return f"{100 * wrong / max(total, 1):.2f} % ({wrong:,} wrong)"
+
+
+def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
+    """Test a network, or several whose predictions are averaged.
 
     Args:
-        run: A `Run`.
+        trained: A `Run`, or what `open_trained` gives, or a list of them:
+            networks of the same classes, each of which is shown the images as
+            it was trained on them (Section 6).
         data: Data set to test on, as in `images.test_examples`, or
-            `Examples`; the run's own test examples if `None`.
+            `Examples`; the run's own test examples if `None`. A network of
+            ImageNet's 1,000 classes can be tested on some of them, named by
+            synset or by name.
         max_bad_ratio: The largest part of the files that may be unreadable
             and is not counted; the recipe's if `None`. Of the run's own data
             it is a part of all, as in the training.
@@ -92,62 +173,45 @@ def evaluate(run, data=None, max_bad_ratio=None, ten_crops=False):
         An `Evaluation`.
 
     Raises:
-        ValueError: if the data are not usable or more files are unreadable.
+        ValueError: if the data are not usable, more files are unreadable, or
+            the networks' classes differ.
     """
-    recipe = run.recipe
-    if data is None and not recipe.data:
-        raise ValueError(
-            "The run was trained on arrays in memory; say what to test on."
-        )
-    total = 0
-    if isinstance(data, Examples):
-        examples = match_classes(data, run.class_names, "the examples")
-    elif data is not None:
-        examples = test_examples(data, run.class_names)
-    else:
-        train, examples = load_examples(
-            recipe.data, recipe.validation_fraction, recipe.seed
-        )
-        examples = match_classes(examples, run.class_names, recipe.data)
-        total = len(train)
+    networks = _listed(trained)
+    class_orders(networks)  # refuses other classes before it reads anything
+    examples, total = held_out(networks, data)
     if max_bad_ratio is None:
-        max_bad_ratio = recipe.max_bad_ratio
+        max_bad_ratio = min(each.recipe.max_bad_ratio for each in networks)
     skipped = SkippedFiles(total + len(examples), max_bad_ratio)
-    return count_answers(run, examples, skipped, ten_crops)
+    return count_answers(networks, examples, skipped, ten_crops)
 
 
-def count_answers(run, examples, skipped, ten_crops=False):
+def count_answers(trained, examples, skipped, ten_crops=False):
     """The `Evaluation` of examples; bad files are told to `skipped`."""
-    model, to_input = run.load_model(), run.pixels_to_input()
-    sizes = dict(run.sizes)
-    if ten_crops:  # of all of the square in the middle
-        sizes["crop_pixels"] = run.recipe.resize_pixels
-    batches = evaluation_batches(
-        examples, batch_size=run.recipe.batch_size, skipped=skipped, **sizes
-    )
-
-    def predict(images, flips, shifts):
-        crops = [images]
-        if ten_crops:
-            crops = geometry.ten_crops(images, run.recipe.crop_pixels)
-        predictions = [
-            model.predict_on_batch(to_input(crop, flips, shifts))
-            for crop in crops
-        ]
-        return np.mean(predictions, axis=0)
-
-    classes = len(run.class_names)
-    confusion, top5_correct = np.zeros((classes, classes), int), 0
-    try:
-        for inputs, labels, weights in batches:
-            scores = predict(*inputs)
-            read = weights.numpy() > 0
-            scores, labels = scores[read], labels.numpy()[read]
-            order = np.argsort(-scores, axis=1, kind="stable")
-            np.add.at(confusion, (labels, order[:, 0]), 1)
-            top5_correct += int((order[:, :5] == labels[:, None]).sum())
-    except tf.errors.OpError:
-        skipped.check()
-        raise
+    networks = _listed(trained)
+    names = networks[0].class_names
+    confusion, top5_correct = np.zeros((len(names), len(names)), int), 0
+    first = 0
+    for scores, read in score_batches(networks, examples, skipped, ten_crops):
+        labels = examples.labels[first : first + len(read)][read]
+        first += len(read)
+        order = np.argsort(-scores[read], axis=1, kind="stable")
+        np.add.at(confusion, (labels, order[:, 0]), 1)
+        top5_correct += int((order[:, :5] == labels[:, None]).sum())
     bad = len(examples) - int(confusion.sum())
-    return Evaluation(run.class_names, confusion, top5_correct, bad)
+    crops = _crops(networks) if ten_crops else "center crop"
+    return Evaluation(names, confusion, top5_correct, bad, crops, len(networks))
+
+
+def _listed(trained):
+    networks = list(trained) if isinstance(trained, list | tuple) else [trained]
+    if not networks:
+        raise ValueError("There is no network to test; expected at least one.")
+    return networks
+
+
+def _crops(networks):
+    if all(
+        n.sizes["crop_pixels"] == n.sizes["resize_pixels"] for n in networks
+    ):
+        return "ten crops (all of them the whole square or its mirror image)"
+    return "ten crops"

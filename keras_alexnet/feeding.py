@@ -3,17 +3,18 @@
 import keras
 import numpy as np
 
+from keras_alexnet.alexnet_model import AlexNetModel
 from keras_alexnet.color import IMAGENET_2012
 from keras_alexnet.counting import ImageCounts
 from keras_alexnet.distribution import distributed
 from keras_alexnet.files import replacing
-from keras_alexnet.model import AlexNetModel
 from keras_alexnet.optimization import PaperSGD
 from keras_alexnet.pipeline import evaluation_batches
 from keras_alexnet.pipeline import training_batches
 from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.sources import channels_of
 from keras_alexnet.sources import colors_of
+from keras_alexnet.starting import freeze
 from keras_alexnet.steps import every_step
 
 
@@ -148,6 +149,7 @@ def fed_with_pixels(run, image_channels, strategy):
             network = run.build_model(classifier_activation=None)
         finally:
             keras.config.set_dtype_policy(before)
+        freeze(network, recipe.frozen)
         side, channels = recipe.crop_pixels, run.channels
         inputs = [
             keras.Input((side, side, image_channels), dtype="uint8"),

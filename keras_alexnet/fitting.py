@@ -9,11 +9,13 @@ from keras_alexnet.optimization import PlateauDrops
 from keras_alexnet.optimization import rate_at
 from keras_alexnet.progress import TrainingProgress
 from keras_alexnet.resuming import Checkpoints
+from keras_alexnet.starting import start_from
 
 
 def fit(
     run,
     model,
+    network,
     feed,
     *,
     folder,
@@ -27,6 +29,7 @@ def fit(
     Args:
         run: The `Run`.
         model: The compiled `PixelModel`.
+        network: The network in it.
         feed: The `Feed`.
         folder: Path of the checkpoints, which all machines can read.
         chief: Boolean, whether this machine writes.
@@ -49,6 +52,8 @@ def fit(
             signals=signals,
         )
         step = checkpoints.restore()
+        if step == 0 and recipe.weights is not None:
+            start_from(recipe.weights, network, run.class_names)
         check_agreement(feed.strategy, step)
         progress = TrainingProgress(
             feed.steps * recipe.epochs,

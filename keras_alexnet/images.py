@@ -120,30 +120,32 @@ def load_examples(data, validation_fraction=0.2, seed=0):
         train = _folder(root / "train")
         folder = _find_test_folder(root)
         if folder:
-            return train, _test_folder(folder, train.class_names)
+            return train, _test_folder(folder, train.class_names, match_classes)
     else:
         train = _folder(root)
     return _split(train, validation_fraction, seed)
 
 
-def test_examples(data, class_names):
+def test_examples(data, class_names, match=None):
     """The examples of another data set, for a network that knows its classes.
 
     Args:
         data: As in `load_examples`; of a folder with a folder `test`, `val`
             or `validation` that one is taken, else the whole.
         class_names: Classes of the network, matched by name.
+        match: What matches them, if not `match_classes`.
     """
+    match = match or match_classes
     if data == "fashion":
-        return match_classes(_bundled("test"), class_names, "Fashion-MNIST")
+        return match(_bundled("test"), class_names, "Fashion-MNIST")
     root = pathlib.Path(data)
     if not data or not root.is_dir():
         raise ValueError(f"There is no folder {str(data)!r}.")
     if is_prepared(root):
         splits = (_prepared(root, split) for split in ("test", "train"))
         found = next(examples for examples in splits if len(examples))
-        return match_classes(found, class_names, root)
-    return _test_folder(_find_test_folder(root) or root, class_names)
+        return match(found, class_names, root)
+    return _test_folder(_find_test_folder(root) or root, class_names, match)
 
 
 def _find_test_folder(root):
@@ -157,11 +159,11 @@ def _find_test_folder(root):
     return (with_classes or folders[1:] or folders or [None])[0]
 
 
-def _test_folder(folder, class_names):
+def _test_folder(folder, class_names, match):
     if is_flat(folder):
         paths, labels = read_label_list(folder, class_names)
         return Examples(paths, labels, class_names)
-    return match_classes(_folder(folder), class_names, folder)
+    return match(_folder(folder), class_names, folder)
 
 
 def _prepared(root, split):

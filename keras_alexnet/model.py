@@ -5,92 +5,20 @@ import os
 from dataclasses import replace
 
 import keras
-import tensorflow as tf
 
 from keras_alexnet import rows as kinds
-from keras_alexnet import steps
+from keras_alexnet.alexnet_model import AlexNetModel
+from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import check_size
 from keras_alexnet.arithmetic import features
 from keras_alexnet.building import apply_row
 from keras_alexnet.building import regroup
-from keras_alexnet.normalization import exporting
-from keras_alexnet.signal import first_images
+from keras_alexnet.published import PUBLISHED
 from keras_alexnet.signal import test_images
 from keras_alexnet.signal import warn_if_unlearnable
 from keras_alexnet.variations import with_padding
-
-
-@keras.saving.register_keras_serializable(package="keras_alexnet")
-class AlexNetModel(keras.Model):
-    """What `AlexNet` returns: a functional model with a few habits more.
-
-    `fit` warns before the first step if the images are in a range that the
-    initialization cannot learn from. Made and compiled in the scope of a
-    `tf.distribute.MirroredStrategy`, it trains as on one device: uneven
-    batches, clipping and losses are exact, and `fit` refuses what Keras
-    cannot do there. `export` uses the operations that converters know.
-
-    Attributes:
-        accumulation_steps: In how many parts a batch is computed, one after
-            another, before the weights are changed once; to save memory.
-    """
-
-    accumulation_steps = 1
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.made_in_scope = tf.distribute.has_strategy()
-
-    def fit(self, x=None, *args, **kwargs):
-        if self.compiled:
-            if self._replicas > 1:
-                steps.check_options(self)
-            elif keras.backend.backend() != "tensorflow":
-                steps.check_backend(self)
-            if self.optimizer.iterations.numpy() == 0:
-                warn_if_unlearnable(self, first_images(x))
-        return super().fit(x, *args, **kwargs)
-
-    # Keras on JAX calls these with a state in front of the data.
-    def train_step(self, *args):
-        if self._replicas == self.accumulation_steps == 1:
-            return super().train_step(*args)
-        return steps.train_step(self, *args, self.accumulation_steps)
-
-    def test_step(self, *args):
-        if self._replicas == 1:
-            return super().test_step(*args)
-        return steps.test_step(self, *args)
-
-    def predict_step(self, *args):
-        if self._replicas == 1:
-            return super().predict_step(*args)
-        return steps.predict_step(self, *args)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # The only private name of Keras here. To learn the shapes, Keras 3.15
-        # adds up the replicas' shares of a batch, which fails where they are
-        # uneven; one share tells the shapes too.
-        if iterator is not None and self._replicas > 1 and self.made_in_scope:
-            local = self.distribute_strategy.experimental_local_results
-            for _, _, batches in iterator:
-                data_batch = tf.nest.map_structure(
-                    lambda value: local(value)[0], next(batches)
-                )
-                break
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
-
-    @property
-    def _replicas(self):
-        if keras.backend.backend() != "tensorflow":
-            return 1
-        return self.distribute_strategy.num_replicas_in_sync
-
-    def export(self, *args, **kwargs):
-        with exporting():
-            return super().export(*args, **kwargs)
+from keras_alexnet.weights import load_weights
 
 
 def AlexNet(
@@ -116,8 +44,10 @@ def AlexNet(
             2012 code's: 224 pixels give 55x55 maps), or a pair of them, for
             conv1 and for the pools.
         include_top: Whether to include fc6, fc7 and fc8.
-        weights: `None` (the variant's own random initialization) or the path
-            of a weights file.
+        weights: `None` (the variant's own random initialization), the path
+            of a file of weights of Keras, PyTorch, Caffe, ONNX or NumPy (see
+            `convert_weights`), or the alias of a published one, which is
+            downloaded.
         input_tensor: Optional Keras tensor to use as image input.
         input_shape: Shape of one image in pixels, `(height, width, 3)` (or
             `(3, height, width)` with channels first). The variant's own if
@@ -166,8 +96,11 @@ def AlexNet(
     elif pooling == "max" and not include_top:
         outputs = keras.layers.GlobalMaxPooling2D(name="max_pool")(outputs)
     model = AlexNetModel(inputs, outputs, name=name or architecture.name)
+    model.padding = padding
+    if VARIANTS.get(architecture.name) == get_architecture(variant):
+        model.variant = architecture.name
     if weights is not None:
-        model.load_weights(weights)
+        load_weights(model, weights, architecture, include_top)
     elif input_tensor is not None and None not in shape:
         # There may be a rescaling in front that spoils the initial values.
         warn_if_unlearnable(model, test_images(inputs))
@@ -176,11 +109,13 @@ def AlexNet(
 
 def _check_arguments(weights, include_top, classes, pooling):
     if weights is not None and not (
-        isinstance(weights, str | os.PathLike) and os.path.isfile(weights)
+        isinstance(weights, str | os.PathLike)
+        and (os.path.exists(weights) or weights in PUBLISHED)
     ):
         raise ValueError(
             "The `weights` argument should be either `None` (random "
-            "initialization) or the path of a weights file; no trained "
+            "initialization), the path of a weights file, or one of "
+            f"{', '.join(PUBLISHED)}, which are downloaded; no trained "
             "ImageNet weights are shipped with this package. "
             f"Received: weights={weights}"
         )

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.architectures import layer_names
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Recipe:
         padding: As in `AlexNet`.
         initialization: Name of the variant whose initial values the network
             gets; its own if `None`.
+        weights: What the training starts from, if not from random values:
+            a run folder, a file of weights or the alias of a published one.
+            The last layer is new, unless the classes are the same.
+        frozen: Names of the layers ("conv1") that do not learn.
         dropout: Rate of all dropout layers; the variant's if `None`.
         resize_pixels: The short side of an image is resized to this.
         crop_pixels: Side of the square cut out of it, the network's input.
@@ -70,6 +75,8 @@ class Recipe:
     variant: str = "alexnet"
     padding: str | tuple[str, str] | None = None
     initialization: str | None = None
+    weights: str | None = None
+    frozen: tuple[str, ...] = ()
     dropout: float | None = None
     resize_pixels: int = 256  # Section 2
     crop_pixels: int = 227
@@ -125,6 +132,7 @@ class Recipe:
             object.__setattr__(self, "padding", tuple(self.padding))
         self._check_epochs()
         self._check_images()
+        self._check_start()
 
     def _check_epochs(self):
         for field in ("rate_drops", "end_game"):
@@ -152,6 +160,27 @@ class Recipe:
                 f"second. Received: {pair}"
             )
         object.__setattr__(self, "end_game", pair)
+
+    def _check_start(self):
+        if self.weights is not None:
+            if not isinstance(self.weights, str | os.PathLike):
+                raise ValueError(
+                    "`weights` must be a path or an alias. "
+                    f"Received: {self.weights!r}"
+                )
+            object.__setattr__(self, "weights", os.fspath(self.weights))
+        if not isinstance(self.frozen, tuple | list):
+            raise ValueError(
+                f"`frozen` must be a list of names. Received: {self.frozen!r}"
+            )
+        object.__setattr__(self, "frozen", tuple(self.frozen))
+        names = layer_names(VARIANTS[self.variant])
+        unknown = [name for name in self.frozen if name not in names]
+        if unknown or set(names) <= {*self.frozen}:
+            raise ValueError(
+                f"`frozen` takes some of {', '.join(names)}, not all of them. "
+                f"Received: {', '.join(map(str, self.frozen))}"
+            )
 
     def _check_images(self):
         for variant in (self.variant, self.initialization or self.variant):

@@ -67,6 +67,39 @@ def warn_if_unlearnable(model, images):
         )
 
 
+def warn_if_out_of_range(model, facts, images):
+    """Warn if images are not preprocessed as the variant's weights expect.
+
+    Args:
+        model: A model.
+        facts: The variant's `Preprocessing`.
+        images: Array of images, or `None` if there is nothing to look at.
+    """
+    if images is None or not len(images):
+        return
+    low, high = (
+        [
+            (value * facts.scale - mean) / std
+            for mean, std in zip(facts.mean, facts.std, strict=False)
+        ]
+        for value in (0, 255)
+    )
+    low, high = min(low), max(high)
+    least, most = float(np.min(images)), float(np.max(images))
+    margin = 0.05 * (high - low)
+    outside = least < low - margin or most > high + margin
+    # Pixels of 0..1 where they should be some -120 to 150.
+    shrunken = low < 0 and least < most and max(-least, most) < margin / 2
+    if outside or shrunken:
+        warnings.warn(
+            f"{model.name} expects values of {low:.4g} to {high:.4g}, as "
+            f"`keras_alexnet.preprocess_input(x, {model.variant!r})` makes "
+            f"them of pixels of 0..255, but was given {least:.4g} to "
+            f"{most:.4g}; its answers will be wrong.",
+            stacklevel=3,
+        )
+
+
 def first_images(x):
     """A few of the images that `fit` is about to be given, or `None`."""
     if isinstance(x, keras.utils.PyDataset):

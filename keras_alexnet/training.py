@@ -113,6 +113,7 @@ def train(
             fit(
                 run,
                 model,
+                network,
                 feed,
                 folder=workdir / "checkpoints",
                 chief=chief,
@@ -139,9 +140,12 @@ def _usable(recipe, tensorboard):
             "`pip install 'keras_alexnet[tensorboard]'`."
         )
     recipe = get_recipe(recipe)
-    if recipe.data in ("", "fashion"):
-        return recipe
-    return get_recipe(recipe, data=os.path.abspath(recipe.data))
+    changes = {}
+    if recipe.data not in ("", "fashion"):
+        changes["data"] = os.path.abspath(recipe.data)
+    if recipe.weights is not None and os.path.exists(recipe.weights):
+        changes["weights"] = os.path.abspath(recipe.weights)
+    return get_recipe(recipe, **changes)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Weights of other models in, and ours out, exactly.
+"""Weights into a model and out of it, exactly.
 
 The kernel of a convolution in two towers equals that of one
 `Conv2D(groups=2)`: tower A's filters first, then tower B's.
@@ -6,10 +6,14 @@ The kernel of a convolution in two towers equals that of one
 
 import os
 
-import keras
 import numpy as np
 
-from keras_alexnet.model import AlexNet
+from keras_alexnet.architectures import get_architecture
+from keras_alexnet.published import PUBLISHED
+from keras_alexnet.published import fetch
+from keras_alexnet.rows import Dense
+from keras_alexnet.rows import Dropout
+from keras_alexnet.weight_files import read_weights
 
 
 def grouped_weights(model):
@@ -24,7 +28,8 @@ def grouped_weights(model):
 
     Example:
 
-    >>> weights = grouped_weights(AlexNet("alexnet"))
+    >>> import keras_alexnet as ka
+    >>> weights = grouped_weights(ka.AlexNet("alexnet"))
     >>> weights["conv2"][0].shape
     (5, 5, 48, 256)
     """
@@ -39,60 +44,149 @@ def grouped_weights(model):
     }
 
 
-def convert_weights(source, variant="alexnet", **kwargs):
-    """A model of ours with the weights of another in it.
+def load_weights(model, source, architecture, include_top):
+    """Set a model's weights from a file, or a published one by its alias.
 
     Args:
-        source: A Keras model, the path of a `.keras` file, or a dict of
-            layer name -> `[kernel, bias]` as `grouped_weights` returns it.
-            Of a Keras model the layers with weights count, in their order;
-            their names do not matter. Convolutions of two towers may be two
-            layers or one with `groups=2`.
-        variant: Name of the variant to make.
-        **kwargs: Further arguments of `AlexNet`, such as `classes`.
+        model: A model made by `AlexNet`.
+        source: Path or alias.
+        architecture: The model's `Architecture`.
+        include_top: Boolean, whether the model has its top.
+    """
+    if source in PUBLISHED and not os.path.exists(source):
+        source = fetch(source)
+    found = read_weights(source)
+    weights = found.layers
+    if found.variant is not None:
+        origin = get_architecture(found.variant)
+        weights = refolded(
+            weights, origin.preprocessing, architecture.preprocessing
+        )
+        model.checks_range = True
+    put_weights(model, weights, include_top)
 
-    Returns:
-        A `keras.Model` made by `AlexNet`.
+
+def put_weights(model, weights, all_of_them=True):
+    """Set the weights of a model's layers, in their order.
+
+    Args:
+        model: A model made by `AlexNet`.
+        weights: Dict of name -> arrays, one entry for each layer or for each
+            of its towers ("conv2a", "conv2b"); the names do not matter.
+        all_of_them: Boolean, whether there must be no more of them than the
+            model has layers (a model without its top takes the first ones).
 
     Raises:
-        ValueError: if the weights do not fit the variant, or are not finite.
+        ValueError: if the weights do not fit, or are not finite.
     """
-    if isinstance(source, str | os.PathLike):
-        source = _load(source)
-    if isinstance(source, keras.Model):
-        source = grouped_weights(source)
-    model = AlexNet(variant, **kwargs)
     targets = _layers_with_weights(model)
-    if len(source) != len(targets):
+    joined = {
+        name: [np.concatenate(parts, -1) for parts in zip(*towers, strict=True)]
+        if len(towers) > 1
+        else towers[0]
+        for name, towers in _by_layer(weights).items()
+    }
+    sources = list(joined.items())
+    if not all_of_them:
+        sources = sources[: len(targets)]
+    if len(sources) != len(targets):
         raise ValueError(
             f"{model.name} has {len(targets)} layers with weights "
-            f"({', '.join(targets)}), the source has {len(source)} "
-            f"({', '.join(source)})."
+            f"({', '.join(targets)}), the source has {len(joined)} "
+            f"({', '.join(joined)})."
         )
-    pairs = zip(targets.items(), source.items(), strict=True)
+    pairs = list(zip(targets.items(), sources, strict=True))
     for (name, towers), (source_name, values) in pairs:
         _check(name, towers, source_name, values)
+    for (_, towers), (_, values) in pairs:  # all fit: none is set in vain
         parts = [np.split(v, len(towers), axis=-1) for v in values]
-        for layer, *weights in zip(towers, *parts, strict=True):
-            layer.set_weights(weights)
-    return model
+        for layer, *own in zip(towers, *parts, strict=True):
+            layer.set_weights(own)
+
+
+def refolded(weights, source, target):
+    """The same network for images that are preprocessed in another way.
+
+    Channels in another order turn the input axis of conv1's kernels; another
+    scale goes into the kernels, another mean into the biases. Exact but for
+    the zeros that a padded conv1 sees around the image.
+
+    Args:
+        weights: Dict of name -> `[kernel, bias]`, the first that of conv1.
+        source: `Preprocessing` that the weights were trained with.
+        target: `Preprocessing` that they will be fed with.
+
+    Returns:
+        Such a dict.
+    """
+    if source == target or len(source.mean) != len(target.mean):
+        return weights
+    (name, (kernel, bias)), *_ = weights.items()
+    if kernel.shape[2] != len(source.mean):
+        return weights
+    mean, std, kernel = _in_rgb(source, kernel)
+    new_mean, new_std, _ = _in_rgb(target)
+    scale = source.scale / target.scale
+    # old input = factor * new input + shift
+    factor = new_std * scale / std
+    shift = (new_mean * scale - mean) / std
+    bias = bias + np.einsum("hwio,i->o", kernel, shift)
+    kernel = kernel * factor[:, np.newaxis]
+    if target.channel_order == "BGR":
+        kernel = kernel[:, :, ::-1]
+    pair = [np.ascontiguousarray(v, "float32") for v in (kernel, bias)]
+    return {**weights, name: pair}
+
+
+def _in_rgb(facts, kernel=None):
+    """Mean, deviation and kernel with their channels in this order."""
+    mean = np.array(facts.mean)
+    std = np.array(facts.std[: len(mean)])
+    if facts.channel_order == "BGR":
+        mean, std = mean[::-1], std[::-1]
+        kernel = None if kernel is None else kernel[:, :, ::-1]
+    if kernel is not None:
+        kernel = kernel.astype("float64")
+    return mean, std, kernel
+
+
+def halved(weights, architecture):
+    """Weights of a network whose dropout did not scale while it was trained.
+
+    The paper multiplies the outputs "by 0.5" when it tests (Section 4.2),
+    Keras by 2 when it trains; so the layers behind a dropout see twice as
+    much here, and their kernels are halved.
+    """
+    rates, rate = [], 0.0
+    for row in architecture.rows:
+        if isinstance(row, Dropout):
+            rate = row.rate
+        elif isinstance(row, Dense):
+            rates.append(rate)
+            rate = 0.0
+    names = list(weights)[-len(rates) :]
+    kept = dict(zip(names, (1 - rate for rate in rates), strict=True))
+    return {
+        name: [arrays[0] * np.float32(kept.get(name, 1)), *arrays[1:]]
+        for name, arrays in weights.items()
+    }
 
 
 def _layers_with_weights(model):
     """The paper's name -> the layers of its towers, in order."""
-    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    return _by_layer(
+        {layer.name: layer for layer in model.layers if layer.weights}
+    )
+
+
+def _by_layer(named):
+    """The paper's name -> the list of what its towers have."""
     towers = {}
-    for name, layer in layers.items():
+    for name, value in named.items():
         base = name[:-1]
-        pair = {f"{base}a", f"{base}b"} <= layers.keys()
-        towers.setdefault(base if pair else name, []).append(layer)
+        pair = {f"{base}a", f"{base}b"} <= named.keys()
+        towers.setdefault(base if pair else name, []).append(value)
     return towers
-
-
-def _load(path):
-    if not os.path.exists(path):
-        raise ValueError(f"There is no file {os.fspath(path)!r} to convert.")
-    return keras.saving.load_model(path, compile=False)
 
 
 def _check(name, towers, source_name, values):

@@ -105,14 +105,16 @@ def test_plot(capsys, tmp_path):
         (["train", "--data", ""], "needs --data"),
         (["train", "--variant", "alexnet", "--crop-pixels", "66"], "67x67"),
         (["plot", "lenet5", "--to-file", "/proc/x/y.svg"], "cannot be written"),
-        (["evaluate", "/etc/hostname"], "is not a run folder"),
+        (["evaluate", "/etc/hostname"], "cannot be read"),
         (["train", "--learning-rate", "-1"], "`learning_rate`"),
         (["train", "--data", "/nowhere"], "no folder '/nowhere'"),
         (["train", "--recipe", "folder"], "needs --data"),
         (["train", "--crop-pixels", "99"], "must not be larger"),
-        (["evaluate", "/nowhere"], "is not a run folder"),
-        (["predict", "/nowhere", "a.png"], "is not a run folder"),
-        (["predict", "/nowhere"], "FILE"),
+        (["evaluate", "/nowhere"], "no file '/nowhere'"),
+        (["predict", "/nowhere", "a.png"], "no file '/nowhere'"),
+        (["predict", "/nowhere"], "IMAGES"),
+        (["predict", "/", "a.png", "--to-file", "a.doc"], "does not end in"),
+        (["evaluate", "/", "--confusion", "a.doc"], "does not end in"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(
@@ -143,10 +145,13 @@ def test_train_evaluate_predict(tmp_path, class_folders, capsys):
     assert main(words) == 0
     assert "%" in capsys.readouterr().out
     # A file that is missing, one that is no image, and other classes.
-    assert "no such file" in refusal(capsys, *words, tmp_path / "missing.png")
     (tmp_path / "text.png").write_text("text")
-    sentence = refusal(capsys, *words, tmp_path / "text.png")
-    assert "text.png': is not an image" in sentence
+    bad = [str(tmp_path / name) for name in ("missing.png", "text.png")]
+    assert main([*words, *bad]) == 1
+    output = capsys.readouterr()
+    assert "%" in output.out
+    assert "missing.png: there is no such file" in output.err
+    assert "text.png: is not an image" in output.err
     others = class_folders({"blue": 1, "green": 1}, "others")
     sentence = refusal(capsys, "evaluate", folder, "--data", others)
     assert "missing red; unknown green" in sentence

@@ -12,16 +12,22 @@ import keras_alexnet as ka
 MODULES = (
     "arithmetic",
     "pixels",
+    "conversion",
     "diagrams",
     "dropout",
     "figure2",
+    "imagenet",
+    "kernels",
     "layers",
     "model",
     "normalization",
     "optimization",
     "resuming",
+    "similarity",
+    "sliding",
     "tables",
     "two_devices",
+    "weight_writing",
     "weights",
 )
 

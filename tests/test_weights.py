@@ -6,7 +6,7 @@ import pytest
 from explicit import grouped
 from explicit import seed_001
 
-from keras_alexnet.weights import convert_weights
+from keras_alexnet.conversion import convert_weights
 from keras_alexnet.weights import grouped_weights
 
 SMALL = {"input_shape": (67, 67, 3), "classes": 10}

@@ -1,0 +1,109 @@
+"""`convert_weights(...)`: a model of ours with the weights of another in it."""
+
+import os
+
+import keras
+
+from keras_alexnet.alexnet_model import SAVED
+from keras_alexnet.alexnet_model import AlexNetModel
+from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.architectures import get_architecture
+from keras_alexnet.model import AlexNet
+from keras_alexnet.published import PUBLISHED
+from keras_alexnet.published import fetch
+from keras_alexnet.weight_files import WeightFile
+from keras_alexnet.weight_files import read_weights
+from keras_alexnet.weights import grouped_weights
+from keras_alexnet.weights import halved
+from keras_alexnet.weights import put_weights
+from keras_alexnet.weights import refolded
+
+
+def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
+    """A model of ours with the weights of another in it.
+
+    What the source does differently is undone: the order of the axes and of
+    the last maps, RGB or BGR, scale and mean of the images (they go into
+    conv1, which is exact but for zeros around the image), towers as two
+    layers or as one with `groups=2`.
+
+    Args:
+        source: Path of a file (see `read_weights`) or the alias of a
+            published one (see `published.PUBLISHED`), a Keras model, or a
+            dict of layer name -> `[kernel, bias]` as `grouped_weights`
+            returns it. Layers with weights count, in their order; their
+            names do not matter.
+        variant: Name of the variant to make. If `None`, that of the source,
+            or `"alexnet"` for Keras models that do not say.
+        unscaled_dropout: Boolean, whether the source was trained with the
+            paper's dropout, which halves the outputs when it tests
+            (Section 4.2); then the kernels behind it are halved.
+        **kwargs: Further arguments of `AlexNet`, such as `classes`; by
+            default as many as the source has.
+
+    Returns:
+        A `keras.Model` made by `AlexNet`.
+
+    Raises:
+        ValueError: if the source cannot be read, does not fit the variant,
+            or holds values that are not finite.
+
+    Example:
+
+    >>> model = convert_weights(AlexNet("alexnet"), "caffe_alexnet")
+    >>> model.name
+    'caffe_alexnet'
+    """
+    found = _found(source)
+    architecture = get_architecture(variant or _variant(found, source))
+    weights, facts = found.layers, found.facts
+    if found.variant is not None:
+        weights = refolded(
+            weights,
+            get_architecture(found.variant).preprocessing,
+            architecture.preprocessing,
+        )
+    if unscaled_dropout:
+        weights = halved(weights, architecture)
+    *_, last = weights.values()
+    given = {"classes": last[-1].shape[-1] if len(last) else None}
+    for name in ("input_shape", "padding", "classifier_activation"):
+        if facts.get(name) is not None:
+            given[name] = facts[name]
+    model = AlexNet(architecture, **{**given, **kwargs})
+    put_weights(model, weights)
+    model.class_names = facts.get("class_names")
+    model.resize_pixels = facts.get("resize_pixels")
+    model.checks_range = not found.is_keras or bool(facts.get("checks_range"))
+    return model
+
+
+def _found(source):
+    if isinstance(source, dict):
+        return WeightFile(source, is_keras=True)
+    if isinstance(source, AlexNetModel):
+        facts = {name: getattr(source, name) for name in SAVED}
+        facts["input_shape"] = source.input_shape[1:]
+        weights = grouped_weights(source)
+        return WeightFile(weights, source.variant, facts, is_keras=True)
+    if isinstance(source, keras.Model):
+        return WeightFile(grouped_weights(source), is_keras=True)
+    if isinstance(source, str | os.PathLike):
+        if source in PUBLISHED and not os.path.exists(source):
+            source = fetch(source)
+        return read_weights(source)
+    raise ValueError(
+        "`source` must be a path, a Keras model or a dict of arrays. "
+        f"Received: {type(source).__name__}"
+    )
+
+
+def _variant(found, source):
+    if found.variant is not None:
+        return found.variant
+    if not isinstance(source, str | os.PathLike) or found.is_keras:
+        return "alexnet"
+    raise ValueError(
+        f"{os.fspath(source)!r} does not say which network it is of; name it "
+        f"by `variant`, one of {', '.join(VARIANTS)}."
+    )

@@ -1,0 +1,76 @@
+"""Starting from trained weights: a new last layer, then all layers."""
+
+import pathlib
+from dataclasses import replace
+
+from keras_alexnet.architectures import get_architecture
+from keras_alexnet.architectures import layer_names
+from keras_alexnet.checkpoint import Run
+from keras_alexnet.recipes import RECIPES
+from keras_alexnet.trained import open_trained
+from keras_alexnet.training import train
+
+
+def fine_tune(source, data, workdir, *, head_epochs=5, epochs=20, **changes):
+    """Train a network on other images, in two stages.
+
+    First a new last layer learns behind the frozen others; then all learn,
+    at a tenth of the rate, which falls once more after two thirds of the
+    epochs. Each stage is a training of its own, in the folders `head` and
+    `all`, and goes on where it was if the same is called again.
+
+    Args:
+        source: Path of a run folder or of a file of weights, or the alias of
+            a published one.
+        data: As in `images.load_examples`.
+        workdir: Path of the folder for both stages.
+        head_epochs: Integer, epochs of the first stage; 0 leaves it out.
+        epochs: Integer, epochs of the second.
+        **changes: Fields of the `Recipe` in both stages, such as
+            `learning_rate` (of the first) or `frozen` (in the second).
+
+    Returns:
+        The `Run` of the second stage.
+
+    Raises:
+        ValueError: as `train` and `open_trained` do.
+
+    Reference:
+        - [Yosinski et al., 2014](https://arxiv.org/abs/1411.1792)
+    """
+    head, whole = stages(source, data, head_epochs, epochs, **changes)
+    folder = pathlib.Path(workdir)
+    if head_epochs:
+        run = _trained(head, folder / "head")
+        whole = replace(whole, weights=str(run.folder.resolve()))
+    return _trained(whole, folder / "all")
+
+
+def stages(source, data, head_epochs, epochs, **changes):
+    """The recipes of both stages; the second's `weights` are the source's."""
+    known = open_trained(source).recipe
+    same = {
+        name: getattr(known, name)
+        for name in ("variant", "padding", "resize_pixels", "crop_pixels")
+    }
+    recipe = replace(
+        RECIPES["fine_tune"], data=data, weights=source, **{**same, **changes}
+    )
+    *layers, _ = layer_names(get_architecture(recipe.variant))
+    head = replace(recipe, frozen=layers, epochs=max(head_epochs, 1))
+    whole = replace(
+        recipe,
+        epochs=epochs,
+        learning_rate=recipe.learning_rate / 10,
+        rate_drops=(max(2 * epochs // 3, 1),),
+    )
+    return head, whole
+
+
+def _trained(recipe, folder):
+    """The finished run in a folder, or the one that is trained now."""
+    if (folder / "results.json").exists():
+        run = Run(folder)
+        if run.recipe == recipe:
+            return run
+    return train(recipe, folder)

@@ -1,0 +1,182 @@
+"""Tensors into PyTorch's files, and out of safetensors, without PyTorch."""
+
+import os
+import re
+import struct
+import zipfile
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save_file
+
+from keras_alexnet.files import replacing
+from keras_alexnet.opening import open_regular
+from keras_alexnet.opening import refusing
+from keras_alexnet.opening import shown
+
+# An AlexNet's header has 2 kB; the package itself reads up to 100 MB.
+MOST_HEADER_BYTES = 2**20
+# The format's names of the types that weights have (and counters, "I64").
+NUMBERS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8")
+ALIGNMENT = 64  # bytes; PyTorch's own, and what `torch.load(mmap=True)` likes
+
+
+def write_safetensors(tensors, path):
+    """Write a `.safetensors` file as `safetensors.torch` reads it.
+
+    Args:
+        tensors: Dict of name -> array.
+        path: Path of the file to write.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
+    # The package writes the memory as it is, whatever the strides.
+    tensors = {name: _contiguous(value) for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+        except safetensors.SafetensorError as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} cannot be written: {error}."
+            ) from error
+
+
+def read_safetensors(path):
+    """Read the tensors of a `.safetensors` file.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        A dict: name -> array. Files keep no order; this one is that of
+        networks: convolutions before fully connected layers, then by the
+        layer's name, with its numbers as numbers. `bfloat16` becomes
+        `float32`.
+
+    Raises:
+        ValueError: if it is damaged, something else, or holds other things
+            than numbers.
+    """
+    with refusing(path, "a safetensors file"):
+        with open_regular(path) as (file, _):
+            start = file.read(8)
+        if len(start) < 8 or struct.unpack("<Q", start)[0] > MOST_HEADER_BYTES:
+            raise ValueError("its header is not one of a network")
+        tensors = {}
+        with _opened(path) as file:
+            for name in file.keys():  # noqa: SIM118 (it is not a dict)
+                kind = file.get_slice(name).get_dtype()
+                if kind not in NUMBERS:
+                    raise ValueError(f"{shown(name)} is of the type {kind}")
+                value = file.get_tensor(name)
+                tensors[name] = value.astype("f4") if kind == "BF16" else value
+        return dict(sorted(tensors.items(), key=_place(tensors)))
+
+
+def write_pth(tensors, path):
+    """Write a `.pth` file, PyTorch's zip format, of `float32` tensors.
+
+    `torch.load` reads it with `weights_only=True`, also with `mmap=True`.
+
+    Args:
+        tensors: Dict of name -> array.
+        path: Path of the file to write.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
+    values = [_contiguous(value, "<f4") for value in tensors.values()]
+    shapes = {
+        name: value.shape for name, value in zip(tensors, values, strict=True)
+    }
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+    ):
+        _add(archive, "data.pkl", _pickled(shapes))
+        _add(archive, "byteorder", b"little")
+        for key, value in enumerate(values):
+            _add(archive, f"data/{key}", value.tobytes())
+        _add(archive, "version", b"3\n")  # that of torch 1.6 and later
+
+
+def _contiguous(value, dtype=None):
+    return np.asarray(value, dtype, order="C")  # without an axis for scalars
+
+
+def _opened(path):
+    import ml_dtypes  # noqa: F401 (teaches NumPy the name "bfloat16")
+
+    return safetensors.safe_open(path, framework="np")
+
+
+def _place(tensors):
+    """A key for sorting the items of a dict of tensors."""
+    axes = {}
+    for name, value in tensors.items():
+        layer = name.rpartition(".")[0]
+        axes[layer] = max(axes.get(layer, 0), value.ndim)
+
+    def key(item):
+        layer, _, kind = item[0].rpartition(".")
+        parts = re.split("([0-9]+)", layer)
+        parts[1::2] = [number.zfill(20) for number in parts[1::2]]
+        return -axes[layer], parts, kind != "weight", kind
+
+    return key
+
+
+def _add(archive, name, data):
+    """Adds a record whose data begins at a multiple of `ALIGNMENT`."""
+    info = zipfile.ZipInfo(f"archive/{name}")
+    # A local header has 30 bytes, the name and the extra field, whose own
+    # header has 4 (PKWARE's APPNOTE.TXT, 4.3.7 and 4.5.1).
+    start = archive.fp.tell() + 30 + len(info.filename) + 4
+    padding = -start % ALIGNMENT
+    # The number by which PyTorch marks its padding, "FB".
+    info.extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
+    archive.writestr(info, data)
+
+
+def _pickled(shapes):
+    """What `pickle` writes of an `OrderedDict` of tensors, by hand.
+
+    Each tensor is `torch._utils._rebuild_tensor_v2(storage, offset, shape,
+    strides, requires_grad, backward_hooks)`; its storage is a persistent id
+    that names the record and its number of values.
+    """
+    ordered_dict = b"ccollections\nOrderedDict\n)R"  # GLOBAL, (), REDUCE
+    parts = [b"\x80\x02", ordered_dict, b"("]  # PROTO 2; MARK
+    for key, (name, shape) in enumerate(shapes.items()):
+        strides = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
+        parts += [
+            _text(name),
+            b"ctorch._utils\n_rebuild_tensor_v2\n((",
+            _text("storage"),
+            b"ctorch\nFloatStorage\n",
+            _text(str(key)),
+            _text("cpu"),
+            _integer(int(np.prod(shape))),
+            b"tQ",  # TUPLE, BINPERSID
+            _integer(0),
+            _tuple(shape),
+            _tuple(strides),
+            b"\x89",  # NEWFALSE
+            ordered_dict,
+            b"tR",
+        ]
+    return b"".join([*parts, b"u."])  # SETITEMS, STOP
+
+
+def _text(text):
+    data = text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data  # BINUNICODE
+
+
+def _integer(value):
+    return b"J" + struct.pack("<i", value)  # BININT
+
+
+def _tuple(values):
+    return b"(" + b"".join(map(_integer, values)) + b"t"

@@ -1,0 +1,92 @@
+"""A trained network, whether it is in a run folder or in a file."""
+
+import os
+import pathlib
+
+from keras_alexnet import imagenet
+from keras_alexnet.checkpoint import Run
+from keras_alexnet.conversion import convert_weights
+from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.recipe import Recipe
+
+
+def open_trained(path):
+    """A `Run` of a run folder, or a `ModelFile` of a file of weights.
+
+    Args:
+        path: Path of a folder that `keras-alexnet train` has written, or of
+            a file that `convert_weights` reads, or the alias of a published
+            one.
+
+    Returns:
+        A `Run` or a `ModelFile`, which can be asked the same.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    return Run(path) if os.path.isdir(path) else ModelFile(path)
+
+
+class ModelFile:
+    """A network of a single file, with what is known of its images.
+
+    Args:
+        path: As in `open_trained`.
+        variant: Name of the variant, for a file that does not say it.
+
+    Attributes:
+        recipe: A `Recipe` that says the variant and the sizes of images.
+        class_names: Names of the classes.
+        results: Empty.
+    """
+
+    def __init__(self, path, variant=None):
+        self._model = convert_weights(path, variant)
+        self.path = os.fspath(path)
+        height, width, self.channels = self._model.input_shape[1:]
+        if height != width:
+            raise ValueError(
+                f"{self.path!r} sees images of {width}x{height} pixels; "
+                "expected a square."
+            )
+        self.recipe = Recipe(
+            pathlib.PurePath(self.path).stem,
+            data="",
+            variant=self._model.variant,
+            resize_pixels=self._model.resize_pixels or _resize_pixels(height),
+            crop_pixels=height,
+            color_noise=0.0,
+        )
+        names = self._model.class_names
+        self.class_names = tuple(names or _names(self._model.output_shape[-1]))
+        self.results = {}
+
+    @property
+    def sizes(self):
+        """How images are cut for the network, as `pipeline` takes it."""
+        return {
+            "resize_pixels": self.recipe.resize_pixels,
+            "crop_pixels": self.recipe.crop_pixels,
+            "channels": self.channels,
+        }
+
+    def pixels_to_input(self):
+        """The layer that makes of pixels what the network was trained on."""
+        return PixelsToInput(self.recipe.variant)
+
+    def load_model(self, **kwargs):
+        """The network; with `kwargs` of `AlexNet`, made anew."""
+        if not kwargs:
+            return self._model
+        return convert_weights(self._model, self.recipe.variant, **kwargs)
+
+
+def _resize_pixels(crop):
+    # Section 2, Caffe and torchvision: 256, of which 224 or 227 are cut out.
+    return 256 if crop in (224, 227) else crop
+
+
+def _names(count):
+    if count == 1000:  # the published files are all of ILSVRC-2012
+        return imagenet.class_names()
+    return [f"class {number}" for number in range(count)]

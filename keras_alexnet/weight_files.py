@@ -1,0 +1,240 @@
+"""Files of weights, whoever wrote them, in Keras' layout.
+
+The format is told by the file's first bytes; nothing in it is executed. What
+the frameworks do differently is undone here: the order of the axes, and the
+order in which fc6 sees the last maps.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from dataclasses import field
+
+import numpy as np
+
+from keras_alexnet import hdf5
+from keras_alexnet import pickles
+from keras_alexnet import protobufs
+from keras_alexnet import torch_files
+from keras_alexnet.layouts import channels_last
+from keras_alexnet.layouts import from_theano
+from keras_alexnet.layouts import pair
+from keras_alexnet.opening import open_records
+from keras_alexnet.opening import open_regular
+from keras_alexnet.opening import refusing
+from keras_alexnet.published import check_published
+
+# What BVLC/caffe's train_val.prototxt and `onnx.LRN` say of bvlc_alexnet.
+CAFFE_NORM = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+
+
+KNOWN = "a file of Keras, PyTorch, safetensors, Caffe, ONNX or NumPy"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """The weights in a file.
+
+    Args:
+        layers: Dict of layer name -> `[kernel, bias]`, in order, as Keras has
+            them: (height, width, in, out) and (in, out), channels last.
+        variant: Name of the variant that the file is of, or `None` if it
+            does not say.
+        facts: What a `.keras` file of this package says of its model.
+        is_keras: Whether Keras wrote it, in which the axes are as they are.
+    """
+
+    layers: dict
+    variant: str | None = None
+    facts: dict = field(default_factory=dict)
+    is_keras: bool = False
+
+
+def read_weights(path):
+    """Read a file of weights.
+
+    Args:
+        path: Path of a file of Keras (`.keras`, `.weights.h5`, `.h5`),
+            PyTorch (`.pth`, `.safetensors`), Caffe (`.caffemodel`), ONNX, or
+            of a dict of NumPy arrays (`.npy`).
+
+    Returns:
+        A `WeightFile`.
+
+    Raises:
+        ValueError: if it is none of these, is damaged, holds other things
+            than arrays, or is not the published file that its name says.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path) or not os.path.exists(path):
+        raise ValueError(f"There is no file {path!r} to read weights from.")
+    with refusing(path, KNOWN), open_regular(path) as opened:
+        read = _reader(path, *opened)
+    check_published(path)
+    found = read(path)
+    if not found.layers:
+        raise ValueError(f"{path!r} holds no layers with weights.")
+    return found
+
+
+def _reader(path, file, size):
+    start = file.read(16)
+    if start.startswith(b"PK"):
+        is_keras = "config.json" in open_records(file, size)
+        return _read_keras if is_keras else _read_pth
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _read_keras
+    if start.startswith(b"\x93NUMPY"):
+        return _read_npy
+    if start.startswith(b"\x80"):  # a pickle: PyTorch before 1.6
+        return _read_pth
+    if start[8:9] == b"{":  # behind the length of the header
+        return _read_safetensors
+    # The first field of a ModelProto is its version, a number; that of a
+    # NetParameter its name, a string.
+    if start.startswith(b"\x08"):
+        return _read_onnx
+    if path.endswith(".caffemodel") or start.startswith(b"\x0a"):
+        return _read_caffe
+    raise ValueError("it begins like none that is known")
+
+
+def _read_keras(path):
+    layers, config = hdf5.read_keras(path)
+    if "conv_2_1" in layers:  # heuritech/convnets-keras
+        return WeightFile(channels_last(from_theano(layers)), "heuritech")
+    facts = (config or {}).get("config", {})
+    ours = (config or {}).get("registered_name", "").endswith(">AlexNetModel")
+    if not ours or not isinstance(facts, dict):
+        return WeightFile(layers, is_keras=True)
+    names = (
+        "variant",
+        "padding",
+        "class_names",
+        "resize_pixels",
+        "checks_range",
+    )
+    facts = {name: facts.get(name) for name in names} | _shapes(facts)
+    return WeightFile(layers, facts["variant"], facts, is_keras=True)
+
+
+def _shapes(config):
+    """Of a model's config: the shape of an image and the last activation."""
+    layers = [layer.get("config", {}) for layer in config.get("layers", [])]
+    shape = next((x["batch_shape"] for x in layers if "batch_shape" in x), None)
+    last = layers[-1] if layers else {}
+    return {
+        "input_shape": tuple(shape[1:]) if shape else None,
+        "classifier_activation": last.get("activation"),
+    }
+
+
+def _read_pth(path):
+    return _of_torch(pickles.read_pth(path), path)
+
+
+def _read_safetensors(path):
+    return _of_torch(torch_files.read_safetensors(path), path)
+
+
+def _of_torch(tensors, path):
+    layers = {}
+    for name, value in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "num_batches_tracked" or kind not in ("weight", "bias"):
+            raise ValueError(
+                f"{path!r} holds {name!r}; expected the weights and biases of "
+                "an AlexNet's convolutions and fully connected layers."
+            )
+        layers.setdefault(layer, {})[kind] = value
+    pairs = {
+        name: pair(name, parts.get("weight"), parts.get("bias"), path)
+        for name, parts in layers.items()
+    }
+    layers = channels_last(pairs)
+    return WeightFile(layers, _torchvision(layers))
+
+
+def _torchvision(layers):
+    """Torchvision's is the only AlexNet in PyTorch with 64 first maps."""
+    first = next(iter(layers.values()), [np.zeros(1)])[0]
+    return "torchvision" if first.shape == (11, 11, 3, 64) else None
+
+
+def _read_npy(path):
+    # kratzert/finetune_alexnet_with_tensorflow and caffe-tensorflow: Caffe's
+    # AlexNet, already in TensorFlow's layout.
+    layers = {name: list(pair) for name, pair in pickles.read_npy(path).items()}
+    order = sorted(layers, key=lambda n: (not n.startswith("conv"), n))
+    return WeightFile({n: layers[n] for n in order}, "caffe_alexnet")
+
+
+def _read_caffe(path):
+    _, rows = protobufs.read_caffemodel(path)
+    layers = {}
+    for name, kind, blobs in rows:
+        if not blobs:
+            continue
+        kernel = blobs[0]
+        if kernel.ndim == 4 and kernel.shape[:2] == (1, 1):  # V1's fc layers
+            kernel = kernel[0, 0]
+        bias = blobs[1] if len(blobs) > 1 else None
+        layers[name] = pair(f"{name} ({kind})", kernel, bias, path)
+    kinds = [kind for _, kind, _ in rows]
+    norms = protobufs.read_caffe_norms(path)
+    variant = None
+    if "Pooling" in kinds and _are_caffes(norms):
+        pool_first = kinds.index("Pooling") < kinds.index("LRN")
+        variant = "caffenet" if pool_first else "caffe_alexnet"
+    return WeightFile(channels_last(layers), variant)
+
+
+def _read_onnx(path):
+    nodes, tensors = protobufs.read_onnx(path)
+    layers, last_order = {}, False
+    for op, inputs, _, attributes in nodes:
+        if op in ("Conv", "Gemm", "MatMul"):
+            layers[_of(inputs, tensors)] = _onnx_pair(
+                op, inputs, attributes, tensors, path
+            )
+        elif op == "Add" and layers:
+            bias = next((tensors[n] for n in inputs if n in tensors), None)
+            if bias is not None:
+                layers[next(reversed(layers))][1] = bias.ravel()
+        elif op == "Transpose" and attributes.get("perm") == [0, 2, 3, 1]:
+            last_order = True
+    layers = channels_last(layers, last_order)
+    kinds = [op for op, *_ in nodes]
+    norms = [attributes for op, _, _, attributes in nodes if op == "LRN"]
+    variant = None
+    if not norms:
+        variant = _torchvision(layers)
+    elif "MaxPool" in kinds and _are_caffes(norms):
+        pool_first = kinds.index("MaxPool") < kinds.index("LRN")
+        variant = "caffenet" if pool_first else "caffe_alexnet"
+    return WeightFile(layers, variant)
+
+
+def _of(inputs, tensors):
+    return next((n for n in inputs[1:] if n in tensors), str(inputs))
+
+
+def _onnx_pair(op, inputs, attributes, tensors, path):
+    kernel = tensors.get(inputs[1]) if len(inputs) > 1 else None
+    bias = tensors.get(inputs[2]) if len(inputs) > 2 else None
+    if kernel is not None and (
+        op == "MatMul" or (op == "Gemm" and not attributes.get("transB"))
+    ):
+        kernel = kernel.T
+    if attributes.get("alpha", 1) != 1 or attributes.get("beta", 1) != 1:
+        raise ValueError(f"{path!r} scales a layer, which cannot be read.")
+    return pair(_of(inputs, tensors), kernel, bias, path)
+
+
+def _are_caffes(norms):
+    """Whether there are normalizations, all with Caffe's constants."""
+    return bool(norms) and all(
+        math.isclose(norm.get(name, CAFFE_NORM[name]), value, rel_tol=1e-5)
+        for norm in norms
+        for name, value in CAFFE_NORM.items()
+    )
