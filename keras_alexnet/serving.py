@@ -44,17 +44,24 @@ class Network:
     @classmethod
     def of(cls, trained):
         """The network of a `Run`, of a model file, or of a Keras model."""
-        if not isinstance(trained, keras.Model):
+        if hasattr(trained, "pixels_to_input"):
             return cls(
                 trained.load_model(),
                 tuple(trained.class_names),
                 trained.sizes["resize_pixels"],
                 trained.pixels_to_input(),
             )
-        _, *sides, _ = trained.input_shape
-        square = len(sides) == 2 and sides[0] and sides[0] == sides[1]
-        if not (square and getattr(trained, "checks_range", False)):
+        if not isinstance(trained, keras.Model):
+            raise ValueError(
+                "`trained` must be a run, a model file or a Keras model, as "
+                "`keras_alexnet.open_trained(path)` gives them. Received: "
+                f"{type(trained).__name__}"
+            )
+        if not getattr(trained, "checks_range", False):
             return cls(trained)  # of whatever images
+        _, height, width, _ = trained.input_shape
+        if height is None or height != width:
+            return cls(trained)
         names = trained.class_names
         return cls(
             trained,

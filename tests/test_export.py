@@ -102,15 +102,20 @@ def check(model, path):
         np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
 
 
+@pytest.fixture
+def unverified(monkeypatch):
+    """Spares the fresh process, where a test looks by itself."""
+    monkeypatch.setattr(exporting_module, "verify", lambda *_: (0.0, None))
+
+
 @pytest.mark.parametrize("variant", ka.VARIANTS)
-def test_onnx_of_every_variant(variant, tmp_path):
+def test_onnx_of_every_variant(variant, tmp_path, unverified):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("tf2onnx")
     model = small(variant)
-    export = export_model(model, tmp_path / "net.onnx")
-    assert export.difference < 1e-5
-    check(model, export.path)
-    graph = onnx.load(export.path).graph
+    path = export_model(model, tmp_path / "net.onnx").path
+    check(model, path)
+    graph = onnx.load(path).graph
     operations = [node.op_type for node in graph.node]
     cross_map = [
         layer
@@ -127,7 +132,9 @@ def test_onnx_of_every_variant(variant, tmp_path):
 def test_litert(variant, tmp_path):
     pytest.importorskip("ai_edge_litert")
     model = small(variant)
-    check(model, export_model(model, tmp_path / "net.tflite").path)
+    export = export_model(model, tmp_path / "net.tflite")
+    assert 0 < export.difference < 1e-5
+    check(model, export.path)
 
 
 @pytest.mark.parametrize("variant", KINDS)
@@ -245,12 +252,6 @@ def serve(path, images, files):
     return {"plain": plain.numpy(), **served}
 
 
-@pytest.fixture
-def unverified(monkeypatch):
-    """Spares the fresh process, where a test looks by itself."""
-    monkeypatch.setattr(exporting_module, "verify", lambda *_: (0.0, None))
-
-
 @pytest.mark.parametrize(
     ("changes", "mean_image"),
     [
@@ -330,6 +331,24 @@ def test_a_model_of_unknown_images_serves_no_files(tmp_path, unverified):
     assert "values as in its training" in str(export)
     signatures = tf.saved_model.load(export.path).signatures
     assert set(signatures) == {"serve", "serving_default"}
+
+
+def test_what_cannot_be_exported_is_said(tmp_path):
+    with pytest.raises(ValueError, match="open_trained.*Received: str"):
+        export_model("runs/mine", tmp_path / "net.keras")
+    two = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    model = keras.Model(two, keras.layers.Add()(two))
+    with pytest.raises(ValueError, match="one input is images"):
+        export_model(model, tmp_path / "net.keras")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = small("lenet5")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match="bfloat16.*policy float32"):
+        pytest.importorskip("ai_edge_litert")
+        export_model(model, tmp_path / "net.tflite")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_mean_image_has_no_place_in_a_keras_file(tmp_path):
