@@ -71,7 +71,7 @@ def quickly(read, path):
     try:
         return read(path)
     finally:
-        assert time.perf_counter() - start < 1
+        assert time.perf_counter() - start < 10
 
 
 def refusal(read, path):
@@ -436,5 +436,5 @@ def test_many_weights_are_read_at_once(tmp_path, v1):
     path = write_caffemodel(tmp_path / "net.caffemodel", layers, v1=v1)
     start = time.perf_counter()
     _, found = read_caffemodel(path)
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 20
     assert [b.size for *_, (b,) in found] == [np.prod(s) for s in shapes]

@@ -184,7 +184,7 @@ def test_a_bad_safetensors_file_is_refused(tmp_path, data):
     start = time.perf_counter()
     with pytest.raises(ValueError, match="cannot be read: .*safetensors file"):
         read_safetensors(path)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 10
 
 
 def test_what_the_bad_ones_vary_is_read(tmp_path):
