@@ -9,15 +9,7 @@ from keras_alexnet.normalization import exporting
 from keras_alexnet.signal import first_images
 from keras_alexnet.signal import warn_if_out_of_range
 from keras_alexnet.signal import warn_if_unlearnable
-
-# What `.keras` files say of a model beside its layers.
-SAVED = (
-    "variant",
-    "padding",
-    "class_names",
-    "resize_pixels",
-    "checks_range",
-)
+from keras_alexnet.weight_files import SAVED
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")

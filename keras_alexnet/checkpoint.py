@@ -108,11 +108,7 @@ class Run:
     @property
     def sizes(self):
         """How images are cut for the network, as `pipeline` takes it."""
-        return {
-            "resize_pixels": self.recipe.resize_pixels,
-            "crop_pixels": self.recipe.crop_pixels,
-            "channels": self.channels,
-        }
+        return self.recipe.sizes
 
     def pixels_to_input(self):
         """The layer that makes of pixels what the network was trained on.

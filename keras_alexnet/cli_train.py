@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import pathlib
 
 from keras_alexnet import cli_data
@@ -13,6 +12,7 @@ from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.recipes import from_json
 from keras_alexnet.recipes import get_recipe
+from keras_alexnet.recipes import with_full_paths
 
 # Options that change the recipe, with what `--help` says; named as its fields.
 CHANGES = (
@@ -107,11 +107,7 @@ def _train(options):
     fields = [name.replace("-", "_") for name, *_ in CHANGES]
     changes = {n: getattr(options, n) for n in (*fields, "max_bad_ratio")}
     changes = {n: value for n, value in changes.items() if value is not None}
-    if changes.get("data") not in (None, "", "fashion"):
-        changes["data"] = os.path.abspath(changes["data"])
-    if os.path.exists(changes.get("weights", "")):
-        changes["weights"] = os.path.abspath(changes["weights"])
-    recipe = get_recipe(name, **changes)
+    recipe = with_full_paths(get_recipe(name, **changes))
     if not recipe.data:
         raise ValueError(f"The recipe {name} needs --data DIR.")
     folder = options.run_dir or folder_for(recipe)

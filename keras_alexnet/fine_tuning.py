@@ -7,6 +7,7 @@ from keras_alexnet.architectures import get_architecture
 from keras_alexnet.architectures import layer_names
 from keras_alexnet.checkpoint import Run
 from keras_alexnet.recipes import RECIPES
+from keras_alexnet.recipes import with_full_paths
 from keras_alexnet.trained import open_trained
 from keras_alexnet.training import train
 
@@ -56,6 +57,7 @@ def stages(source, data, head_epochs, epochs, **changes):
     recipe = replace(
         RECIPES["fine_tune"], data=data, weights=source, **{**same, **changes}
     )
+    recipe = with_full_paths(recipe)
     *layers, _ = layer_names(get_architecture(recipe.variant))
     head = replace(recipe, frozen=layers, epochs=max(head_epochs, 1))
     whole = replace(

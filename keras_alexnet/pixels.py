@@ -102,14 +102,15 @@ class PixelsToInput(keras.layers.Layer):
         if mean_image is not None:
             self.mean_image = np.asarray(mean_image, "float32")
         self._compiled = tf.function(
-            self._transform, jit_compile=True, autograph=False
+            self.transform, jit_compile=True, autograph=False
         )
 
     def call(self, images, flips, shifts, training=False):
         divisor = self.training_divisor if training else 1.0
         return self._compiled(images, flips, shifts, divisor)
 
-    def _transform(self, images, flips, shifts, divisor):
+    def transform(self, images, flips, shifts, divisor):
+        """What `call` compiles, in plain operations of TensorFlow."""
         facts = get_architecture(self.variant).preprocessing
         mirrored = geometry.flip(images)
         flips = tf.cast(flips, tf.bool)

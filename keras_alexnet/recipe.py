@@ -134,6 +134,15 @@ class Recipe:
         self._check_images()
         self._check_start()
 
+    @property
+    def sizes(self):
+        """How images are cut for the network, as `pipeline` takes it."""
+        return {
+            "resize_pixels": self.resize_pixels,
+            "crop_pixels": self.crop_pixels,
+            "channels": VARIANTS[self.variant].input_shape[-1],
+        }
+
     def _check_epochs(self):
         for field in ("rate_drops", "end_game"):
             value = getattr(self, field)

@@ -4,6 +4,7 @@ The network itself stands in `architectures.py`: two documents, as in 2012.
 """
 
 import json
+import os
 from dataclasses import asdict
 from dataclasses import fields
 from dataclasses import replace
@@ -182,6 +183,16 @@ def get_recipe(recipe, **changes):
     unknown = changes.keys() - {field.name for field in fields(Recipe)}
     if unknown:
         raise ValueError(f"A recipe has no field {', '.join(sorted(unknown))}.")
+    return replace(recipe, **changes)
+
+
+def with_full_paths(recipe):
+    """The recipe with absolute paths, as a run folder keeps it."""
+    changes = {}
+    if recipe.data not in ("", "fashion"):
+        changes["data"] = os.path.abspath(recipe.data)
+    if recipe.weights is not None and os.path.exists(recipe.weights):
+        changes["weights"] = os.path.abspath(recipe.weights)
     return replace(recipe, **changes)
 
 

@@ -186,7 +186,7 @@ def _answer(network, image_bytes):
     )
     count = tf.shape(crops)[0]
     # Without XLA, which not all servers have.
-    inputs = network.to_input._transform(
+    inputs = network.to_input.transform(
         crops, tf.zeros([count], tf.uint8), tf.zeros([count, channels]), 1.0
     )
     probabilities = network.model(inputs, training=False)

@@ -57,18 +57,19 @@ class ModelFile:
             crop_pixels=height,
             color_noise=0.0,
         )
-        names = self._model.class_names
-        self.class_names = tuple(names or _names(self._model.output_shape[-1]))
+        classes = self._model.output_shape[-1]
+        self.class_names = tuple(self._model.class_names or _names(classes))
+        if len(self.class_names) != classes:
+            raise ValueError(
+                f"{self.path!r} is damaged: it has {classes} classes and "
+                f"{len(self.class_names)} names for them."
+            )
         self.results = {}
 
     @property
     def sizes(self):
         """How images are cut for the network, as `pipeline` takes it."""
-        return {
-            "resize_pixels": self.recipe.resize_pixels,
-            "crop_pixels": self.recipe.crop_pixels,
-            "channels": self.channels,
-        }
+        return self.recipe.sizes
 
     def pixels_to_input(self):
         """The layer that makes of pixels what the network was trained on."""

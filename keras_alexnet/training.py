@@ -26,6 +26,7 @@ from keras_alexnet.fitting import fit
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import match_classes
 from keras_alexnet.recipes import get_recipe
+from keras_alexnet.recipes import with_full_paths
 from keras_alexnet.skipping import SkippedFiles
 from keras_alexnet.tables import summary
 
@@ -139,13 +140,7 @@ def _usable(recipe, tensorboard):
             "`tensorboard` needs the package of that name; install it with "
             "`pip install 'keras_alexnet[tensorboard]'`."
         )
-    recipe = get_recipe(recipe)
-    changes = {}
-    if recipe.data not in ("", "fashion"):
-        changes["data"] = os.path.abspath(recipe.data)
-    if recipe.weights is not None and os.path.exists(recipe.weights):
-        changes["weights"] = os.path.abspath(recipe.weights)
-    return get_recipe(recipe, **changes)
+    return with_full_paths(get_recipe(recipe))
 
 
 @contextlib.contextmanager

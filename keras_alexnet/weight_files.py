@@ -22,12 +22,20 @@ from keras_alexnet.layouts import pair
 from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
+from keras_alexnet.published import PUBLISHED
 from keras_alexnet.published import check_published
+from keras_alexnet.published import fetch
 
 # What BVLC/caffe's train_val.prototxt and `onnx.LRN` say of bvlc_alexnet.
 CAFFE_NORM = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
-
-
+# What `.keras` files of this package say of a model beside its layers.
+SAVED = (
+    "variant",
+    "padding",
+    "class_names",
+    "resize_pixels",
+    "checks_range",
+)
 KNOWN = "a file of Keras, PyTorch, safetensors, Caffe, ONNX or NumPy"
 
 
@@ -56,7 +64,8 @@ def read_weights(path):
     Args:
         path: Path of a file of Keras (`.keras`, `.weights.h5`, `.h5`),
             PyTorch (`.pth`, `.safetensors`), Caffe (`.caffemodel`), ONNX, or
-            of a dict of NumPy arrays (`.npy`).
+            of a dict of NumPy arrays (`.npy`); or the alias of a published
+            file (see `published.PUBLISHED`), which is downloaded.
 
     Returns:
         A `WeightFile`.
@@ -66,6 +75,8 @@ def read_weights(path):
             than arrays, or is not the published file that its name says.
     """
     path = os.fspath(path)
+    if path in PUBLISHED and not os.path.exists(path):
+        path = os.fspath(fetch(path))
     if os.path.isdir(path) or not os.path.exists(path):
         raise ValueError(f"There is no file {path!r} to read weights from.")
     with refusing(path, KNOWN), open_regular(path) as opened:
@@ -107,14 +118,8 @@ def _read_keras(path):
     ours = (config or {}).get("registered_name", "").endswith(">AlexNetModel")
     if not ours or not isinstance(facts, dict):
         return WeightFile(layers, is_keras=True)
-    names = (
-        "variant",
-        "padding",
-        "class_names",
-        "resize_pixels",
-        "checks_range",
-    )
-    facts = {name: facts.get(name) for name in names} | _shapes(facts)
+    with refusing(path, "a .keras file of this package"):
+        facts = {name: facts.get(name) for name in SAVED} | _shapes(facts)
     return WeightFile(layers, facts["variant"], facts, is_keras=True)
 
 
@@ -122,10 +127,15 @@ def _shapes(config):
     """Of a model's config: the shape of an image and the last activation."""
     layers = [layer.get("config", {}) for layer in config.get("layers", [])]
     shape = next((x["batch_shape"] for x in layers if "batch_shape" in x), None)
-    last = layers[-1] if layers else {}
+    activation = layers[-1].get("activation") if layers else None
+    if not isinstance(activation, str | None):  # Keras would build what it is
+        raise ValueError("its activation is not a name")
+    whole = all(isinstance(n, int | None) for n in shape[1:]) if shape else True
+    if not whole:
+        raise ValueError("its input has no shape of whole numbers")
     return {
         "input_shape": tuple(shape[1:]) if shape else None,
-        "classifier_activation": last.get("activation"),
+        "classifier_activation": activation,
     }
 
 
@@ -164,7 +174,7 @@ def _torchvision(layers):
 def _read_npy(path):
     # kratzert/finetune_alexnet_with_tensorflow and caffe-tensorflow: Caffe's
     # AlexNet, already in TensorFlow's layout.
-    layers = {name: list(pair) for name, pair in pickles.read_npy(path).items()}
+    layers = {name: list(both) for name, both in pickles.read_npy(path).items()}
     order = sorted(layers, key=lambda n: (not n.startswith("conv"), n))
     return WeightFile({n: layers[n] for n in order}, "caffe_alexnet")
 

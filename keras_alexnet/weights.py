@@ -4,13 +4,9 @@ The kernel of a convolution in two towers equals that of one
 `Conv2D(groups=2)`: tower A's filters first, then tower B's.
 """
 
-import os
-
 import numpy as np
 
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.published import PUBLISHED
-from keras_alexnet.published import fetch
 from keras_alexnet.rows import Dense
 from keras_alexnet.rows import Dropout
 from keras_alexnet.weight_files import read_weights
@@ -53,8 +49,6 @@ def load_weights(model, source, architecture, include_top):
         architecture: The model's `Architecture`.
         include_top: Boolean, whether the model has its top.
     """
-    if source in PUBLISHED and not os.path.exists(source):
-        source = fetch(source)
     found = read_weights(source)
     weights = found.layers
     if found.variant is not None:
@@ -165,7 +159,8 @@ def halved(weights, architecture):
             rates.append(rate)
             rate = 0.0
     names = list(weights)[-len(rates) :]
-    kept = dict(zip(names, (1 - rate for rate in rates), strict=True))
+    # Of another number of layers: `put_weights` will say so.
+    kept = dict(zip(names, (1 - rate for rate in rates), strict=False))
     return {
         name: [arrays[0] * np.float32(kept.get(name, 1)), *arrays[1:]]
         for name, arrays in weights.items()

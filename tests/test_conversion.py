@@ -8,7 +8,6 @@ import warnings
 from dataclasses import replace
 from functools import lru_cache
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from make_parity import torch_network
 
 import keras_alexnet as ka
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.cli import main
 from keras_alexnet.rows import LocalResponseNorm
 from keras_alexnet.weight_files import read_weights
 from keras_alexnet.weight_writing import convert_file
@@ -351,19 +349,6 @@ def test_a_wrong_convention_would_be_noticed(wrong, caffe_file, caffe_model):
 # --- the paper's dropout, the range of images, other doors ------------------
 
 
-def test_kernels_behind_unscaled_dropout_are_halved():
-    """Section 4.2: "multiply their outputs by 0.5" when testing."""
-    given = {"input_shape": (67, 67, 3), "classes": 4}
-    keras.utils.set_random_seed(0)
-    source = ka.AlexNet("alexnet", **given)
-    model = ka.convert_weights(source, unscaled_dropout=True)
-    plain, half = ka.grouped_weights(source), ka.grouped_weights(model)
-    for name in LAYERS:
-        factor = 0.5 if name in ("fc7", "fc8") else 1.0
-        np.testing.assert_array_equal(half[name][0], plain[name][0] * factor)
-        np.testing.assert_array_equal(half[name][1], plain[name][1])
-
-
 @pytest.mark.parametrize(
     ("fed", "warns"),
     [
@@ -457,112 +442,3 @@ def test_a_file_that_does_not_say_its_network(tmp_path):
             torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
         ).numpy()
     np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-4)
-
-
-def test_heuritechs_file(tmp_path):
-    """Theano turns its kernels; fc6 sees the last maps one after another."""
-    generator = np.random.default_rng(0)
-    shapes = {
-        "conv_1": (4, 3, 3, 3),
-        "conv_2_1": (3, 2, 3, 3),
-        "conv_2_2": (3, 2, 3, 3),
-        "dense_1": (6 * 2 * 2, 5),
-        "dense_2": (5, 5),
-    }
-    arrays = {}
-    with h5py.File(tmp_path / "theano.h5", "w") as file:
-        file.attrs["layer_names"] = [name.encode() for name in shapes]
-        for name, shape in shapes.items():
-            units = shape[0] if len(shape) == 4 else shape[1]
-            arrays[name] = [
-                generator.standard_normal(s, "float32") for s in (shape, units)
-            ]
-            names = [f"{name}_W", f"{name}_b"]
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [each.encode() for each in names]
-            for each, value in zip(names, arrays[name], strict=True):
-                group[each] = value
-    found = read_weights(tmp_path / "theano.h5")
-    assert found.variant == "heuritech"
-    conv2, fc6 = found.layers["conv_2"], found.layers["dense_1"]
-    for h, w, i, o in np.ndindex(conv2[0].shape):
-        tower = arrays["conv_2_1" if o < 3 else "conv_2_2"][0]
-        assert conv2[0][h, w, i, o] == tower[o % 3, i, 2 - h, 2 - w]
-    for h, w, c in np.ndindex(2, 2, 6):
-        row = arrays["dense_1"][0][c * 4 + h * 2 + w]
-        np.testing.assert_array_equal(fc6[0][(h * 2 + w) * 6 + c], row)
-    np.testing.assert_array_equal(
-        found.layers["dense_2"][0], arrays["dense_2"][0]
-    )
-
-
-# --- the command ------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    path = tmp_path_factory.mktemp("small") / "small.keras"
-    ka.AlexNet("cifar10_18pct", classes=4).save(path)
-    return path
-
-
-def test_the_command_converts_and_says_what_it_expects(small, capsys):
-    path = small.with_name("other.weights.h5")
-    assert main(["convert", str(small), str(path)]) == 0
-    told = capsys.readouterr().out
-    assert "cifar10_18pct, 83,428 parameters" in told
-    assert "32x32 pixels in RGB, 0..255 minus 125.31/122.95/113.87" in told
-    weights = ka.AlexNet("cifar10_18pct", classes=4, weights=path)
-    expected = ka.convert_weights(small)
-    for ours, theirs in zip(
-        weights.get_weights(), expected.get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["small.keras", "x.txt"], "has no known ending"),
-        (["gone.keras", "x.keras"], "There is no file 'gone.keras'"),
-        (["small.keras", "x.pth"], "too small for torchvision"),
-        (["broken.keras", "x.keras"], "cannot be read"),
-        (["notes.txt", "x.keras"], "begins like none that is known"),
-        (["small.keras", "no/where.keras/x.keras"], "cannot be written"),
-    ],
-)
-def test_what_the_command_refuses(words, sentence, small, monkeypatch, capsys):
-    folder = small.parent
-    monkeypatch.chdir(folder)
-    (folder / "broken.keras").write_bytes(small.read_bytes()[:5000])
-    (folder / "notes.txt").write_text("Remember the milk.")
-    (folder / "no").mkdir(exist_ok=True)
-    (folder / "no/where.keras").write_text("a file, not a folder")
-    before = sorted(folder.iterdir())
-    assert main(["convert", *words]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told and told.count("\n") == 1
-    assert sorted(folder.iterdir()) == before
-
-
-def test_weights_that_are_not_finite(small):
-    model = ka.convert_weights(small)
-    kernel, bias = model.get_layer("conv2").get_weights()
-    kernel[0, 0, 0, 0] = np.nan
-    model.get_layer("conv2").set_weights([kernel, bias])
-    path = small.with_name("nan.keras")
-    model.save(path)
-    with pytest.raises(ValueError, match="conv2 hold values that are not fin"):
-        ka.convert_weights(path)
-
-
-def test_a_saved_model_knows_its_classes(small):
-    model = ka.convert_weights(small)
-    model.class_names, model.resize_pixels = ("a", "b", "c", "d"), 40
-    path = small.with_name("known.keras")
-    model.save(path)
-    trained = ka.open_trained(path)
-    assert trained.class_names == ("a", "b", "c", "d")
-    assert trained.recipe.resize_pixels == 40
-    assert trained.recipe.variant == "cifar10_18pct"
-    assert keras.saving.load_model(path).class_names is not None

@@ -1,5 +1,6 @@
 """Fine-tuning: what is taken over, what is new, what is frozen."""
 
+import os
 import subprocess
 import sys
 
@@ -89,13 +90,21 @@ def test_the_last_layer_is_taken_over_if_the_classes_are_the_same(same, tuned):
     np.testing.assert_array_equal(weights["fc10"][0], expected)
 
 
-def test_the_same_call_again_returns_the_same_run(source, photos, tuned):
+def test_the_same_call_again_returns_the_same_run(
+    source, photos, tuned, monkeypatch
+):
     folder, run, given = tuned
     before = (folder / "all/model.weights.h5").stat().st_mtime_ns
     again = ka.fine_tune(
         source.folder, photos, folder, frozen=("conv1",), **given
     )
     assert again.results == run.results
+    # From where the paths are short, by the command.
+    monkeypatch.chdir(photos)
+    words = ["fine-tune", os.path.relpath(source.folder), "--data", "."]
+    words += ["--run-dir", os.path.relpath(folder), "--frozen", "conv1"]
+    words += ["--head-epochs", "20", "--epochs", "5", "--batch-size", "6"]
+    assert main([*words, "--learning-rate", "0.0002"]) == 0
     assert (folder / "all/model.weights.h5").stat().st_mtime_ns == before
 
 
