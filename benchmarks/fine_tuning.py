@@ -2,8 +2,9 @@
 
 A net of the CIFAR-10 kind is trained on CIFAR-10 and then fine-tuned on
 flowers (`fine_tune`: the last layer, then all); the same net is trained on the
-flowers from random values for as many epochs. Several rates for both, since
-each has its own best one; then several seeds.
+flowers from random values for as many epochs. For each budget the best of
+several rates is looked for with seed 0, since each way has its own, and then
+other seeds are trained with it.
 
 `python -m benchmarks.fine_tuning --cifar DIR --flowers DIR [--folder DIR]`
 """
@@ -19,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_alexnet as ka
 
 SIZES = {"resize_pixels": 40, "crop_pixels": 32}
-HEAD_EPOCHS, EPOCHS = 10, 40
+RATES = (0.0003, 0.001, 0.003, 0.01)
 
 
 def recipe(name, data, **changes):
@@ -38,43 +39,8 @@ def finished(recipe, folder):
     return ka.train(recipe, folder, verbose=2).results["accuracy"]
 
 
-def scratch(flowers, folder, rate, seed):
-    epochs = HEAD_EPOCHS + EPOCHS
-    given = {"epochs": epochs, "rate_drops": (2 * epochs // 3,)}
-    name = f"scratch-{rate:g}-{seed}"
-    return finished(
-        recipe(name, flowers, learning_rate=rate, seed=seed, **given),
-        folder / name,
-    )
-
-
-def tuned(source, flowers, folder, rate, seed):
-    return ka.fine_tune(
-        source,
-        flowers,
-        folder / f"tuned-{rate:g}-{seed}",
-        head_epochs=HEAD_EPOCHS,
-        epochs=EPOCHS,
-        # The second stage has a tenth of the rate.
-        learning_rate=10 * rate,
-        batch_size=64,
-        seed=seed,
-        **SIZES,
-    ).results["accuracy"]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cifar", required=True)
-    parser.add_argument("--flowers", required=True)
-    parser.add_argument("--folder", default="runs/fine_tuning")
-    parser.add_argument("--cifar-epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--rates", type=float, nargs="+", default=[0.0003, 0.001, 0.003]
-    )
-    options = parser.parse_args()
-    folder = pathlib.Path(options.folder)
+def source_run(options, folder):
+    """The folder of the net that is trained on CIFAR-10."""
     epochs = options.cifar_epochs
     cifar = recipe(
         "cifar10",
@@ -84,24 +50,88 @@ def main():
         learning_rate=0.001,
         rate_drops=(3 * epochs // 4,),
     )
-    results = {"cifar10": finished(cifar, folder / "cifar10")}
-    source = folder / "cifar10"
-    ways = {
-        "scratch": lambda *given: scratch(options.flowers, folder, *given),
-        "tuned": lambda *given: tuned(source, options.flowers, folder, *given),
+    finished(cifar, folder / "cifar10")
+    return folder / "cifar10"
+
+
+def scratch(options, folder, epochs, rate, seed):
+    name = f"scratch-{epochs}-{rate:g}-{seed}"
+    given = {"epochs": epochs, "rate_drops": (max(2 * epochs // 3, 1),)}
+    flowers = recipe(
+        name, options.flowers, learning_rate=rate, seed=seed, **given
+    )
+    return finished(flowers, folder / name)
+
+
+def tuned(options, folder, epochs, rate, seed):
+    head_epochs = max(epochs // 5, 1)
+    return ka.fine_tune(
+        source_run(options, folder),
+        options.flowers,
+        folder / f"tuned-{epochs}-{rate:g}-{seed}",
+        head_epochs=head_epochs,
+        epochs=epochs - head_epochs,
+        learning_rate=rate,  # of the first stage; a tenth in the second
+        batch_size=64,
+        seed=seed,
+        **SIZES,
+    ).results["accuracy"]
+
+
+def measured(way, options, folder, epochs):
+    """The best rate with seed 0, and the accuracies of other seeds with it."""
+    by_rate = {}
+    for rate in RATES:
+        try:
+            by_rate[rate] = way(options, folder, epochs, rate, 0)
+        except ValueError as error:  # it diverged
+            print(error, flush=True)
+    best = max(by_rate, key=by_rate.get)
+    seeds = range(1, options.seeds + 1)
+    accuracies = [way(options, folder, epochs, best, seed) for seed in seeds]
+    return {
+        "epochs": epochs,
+        "way": way.__name__,
+        "accuracy by rate, seed 0": by_rate,
+        "rate": best,
+        "accuracies": accuracies,
+        "mean": statistics.mean(accuracies),
     }
-    for name, way in ways.items():
-        by_rate = {rate: way(rate, 0) for rate in options.rates}
-        best = max(by_rate, key=by_rate.get)
-        seeds = [way(best, seed) for seed in range(options.seeds)]
-        results[name] = {
-            "accuracy by rate, seed 0": by_rate,
-            "rate": best,
-            "accuracy by seed": seeds,
-            "mean": statistics.mean(seeds),
-        }
-        print(json.dumps(results[name], indent=2), flush=True)
+
+
+def markdown(rows):
+    lines = [
+        "| epochs | way | rate | accuracy by seed | mean |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        seeds = ", ".join(f"{value:.3f}" for value in row["accuracies"])
+        lines.append(
+            f"| {row['epochs']} | {row['way']} | {row['rate']:g} | {seeds} | "
+            f"{row['mean']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cifar", required=True)
+    parser.add_argument("--flowers", required=True)
+    parser.add_argument("--folder", default="runs/fine_tuning")
+    parser.add_argument("--cifar-epochs", type=int, default=12)
+    parser.add_argument("--budgets", type=int, nargs="+", default=[5, 10, 20])
+    parser.add_argument("--seeds", type=int, default=4)
+    options = parser.parse_args()
+    folder = pathlib.Path(options.folder)
+    source = ka.Run(source_run(options, folder))
+    rows = [
+        measured(way, options, folder, epochs)
+        for epochs in options.budgets
+        for way in (scratch, tuned)
+    ]
+    results = {"cifar10 accuracy": source.results["accuracy"], "rows": rows}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from types import MappingProxyType
 
+from keras_alexnet.rows import WITH_WEIGHTS
 from keras_alexnet.rows import Activation
 from keras_alexnet.rows import AdaptiveAveragePool
 from keras_alexnet.rows import AveragePool
@@ -484,5 +485,6 @@ def get_architecture(variant):
 
 def layer_names(architecture):
     """The paper's names of the layers that have weights, in order."""
-    kinds = Conv | LocallyConnected | Dense
-    return [row.name for row in architecture.rows if isinstance(row, kinds)]
+    return [
+        row.name for row in architecture.rows if isinstance(row, WITH_WEIGHTS)
+    ]

@@ -72,3 +72,58 @@ def plot_confusion(matrix, class_names, to_file):
                 column, row, number, ha="center", va="center", color=color
             )
     figure.savefig(to_file, dpi=150)
+
+
+def plot_training_errors(table, to_file):
+    """Draw training errors against the epoch, as in the paper's figure 1.
+
+    Args:
+        table: `ExperimentTable`.
+        to_file: Path of the picture to write.
+    """
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axis = figure.subplots()
+    styles = ((TEST, "--"), (TRAINING, "-"))
+    for arm, style in zip(table.experiment.arms, styles, strict=True):
+        rows = [row for row in table.rows if row["arm"] == arm]
+        for i, row in enumerate(rows):
+            errors = [value / 100 for value in row["training_errors_percent"]]
+            label = f"{arm}, rate {row['learning_rate']:g}"
+            axis.plot(
+                range(1, len(errors) + 1),
+                errors,
+                style[1],
+                color=style[0],
+                label=None if i else label,
+            )
+    wanted = 1 - table.experiment.recipe.stop_accuracy
+    axis.axhline(wanted, color="gray", lw=0.8)
+    axis.set_xlabel("epochs")
+    axis.set_ylabel("training error rate")
+    axis.set_ylim(0, 0.8)
+    axis.set_xlim(left=0)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    figure.savefig(to_file, dpi=150)
+
+
+def plot_errors(table, to_file):
+    """Draw the test error of each training, a line for each way.
+
+    Args:
+        table: `ExperimentTable`.
+        to_file: Path of the picture to write.
+    """
+    arms = list(dict.fromkeys(row["arm"] for row in table.rows))
+    figure = Figure(figsize=(7, 1.2 + 0.4 * len(arms)), layout="constrained")
+    axis = figure.subplots()
+    for place, arm in enumerate(arms):
+        values = table.values(arm)
+        axis.plot(values, [place] * len(values), "o", color=TRAINING, ms=5)
+        axis.plot(np.mean(values), place, "|", color=TEST, ms=18, mew=2)
+    axis.axvline(np.mean(table.values(arms[0])), color="gray", lw=0.8)
+    axis.set_yticks(range(len(arms)), arms)
+    axis.invert_yaxis()
+    axis.set_xlabel("test error, % (dots: one training each; bars: means)")
+    axis.grid(axis="x", alpha=0.3)
+    figure.savefig(to_file, dpi=150)

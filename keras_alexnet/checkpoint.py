@@ -17,6 +17,7 @@ from keras_alexnet.pixels import PixelsToInput
 from keras_alexnet.saving import MARGIN_BYTES
 from keras_alexnet.saving import bytes_of
 from keras_alexnet.shards import MEAN_IMAGE
+from keras_alexnet.variations import VARIATIONS
 from keras_alexnet.variations import with_dropout
 from keras_alexnet.variations import with_initialization
 
@@ -127,29 +128,40 @@ class Run:
                     "needs the mean image of its training."
                 ) from error
         return PixelsToInput(
-            self.recipe.variant,
+            self.architecture
+            if self.recipe.variations
+            else self.recipe.variant,
             mean_image=mean_image,
             training_divisor=self.recipe.training_divisor,
         )
 
+    @property
+    def architecture(self):
+        """The `Architecture` that is trained: the variant, as changed."""
+        recipe = self.recipe
+        architecture = get_architecture(recipe.variant)
+        if recipe.initialization:
+            architecture = with_initialization(
+                architecture, get_architecture(recipe.initialization)
+            )
+        if recipe.dropout is not None:
+            architecture = with_dropout(architecture, recipe.dropout)
+        for variation in recipe.variations:
+            architecture = VARIATIONS[variation](architecture)
+        return architecture
+
     def build_model(self, **kwargs):
         """The network of this run, untrained."""
         side = self.recipe.crop_pixels
-        architecture = get_architecture(self.recipe.variant)
-        if self.recipe.initialization:
-            architecture = with_initialization(
-                architecture, get_architecture(self.recipe.initialization)
-            )
-        if self.recipe.dropout is not None:
-            architecture = with_dropout(architecture, self.recipe.dropout)
         model = AlexNet(
-            architecture,
+            self.architecture,
             padding=self.recipe.padding,
             input_shape=(side, side, self.channels),
             classes=len(self.class_names),
             **kwargs,
         )
-        model.variant = self.recipe.variant
+        if not self.recipe.variations:
+            model.variant = self.recipe.variant
         return model
 
     def load_model(self, **kwargs):
@@ -182,7 +194,9 @@ class Run:
             ) from error
         model.class_names = self.class_names
         model.resize_pixels = self.recipe.resize_pixels
-        model.checks_range = self.recipe.mean == "variant"
+        model.checks_range = (
+            self.recipe.mean == "variant" and model.variant is not None
+        )
         return model
 
     def save_weights(self, model):

@@ -11,6 +11,7 @@ from keras_alexnet import __version__
 from keras_alexnet import cli_data
 from keras_alexnet import cli_export
 from keras_alexnet import cli_inside
+from keras_alexnet import cli_paper
 from keras_alexnet import cli_predict
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
@@ -32,8 +33,9 @@ def main(arguments=None):
         arguments: List of words; those of the process if `None`.
 
     Returns:
-        The exit code: 0, 1 if `check-data` found what would stop a training
-        or `predict` a file that cannot be used, 2 for what the sentence on
+        The exit code: 0, 1 if `check-data` found what would stop a training,
+        `predict` a file that cannot be used or `paper` a number that is
+        broken, 2 for what the sentence on
         stderr says, 130 after Ctrl-C, 143 after SIGTERM (a training is then
         saved and goes on by the same command).
     """
@@ -93,6 +95,9 @@ def _parser():
     text = "resize photos once, into shards that are read several times faster"
     prepare = _command(commands, "prepare-data", None, text)
     cli_data.add_prepare_data(prepare, _positive)
+    text = "check the paper's statements; differences, log, run: see there"
+    paper = _command(commands, "paper", None, text)
+    cli_paper.add_paper(paper, _format, _print)
     text = "read every image of a folder and tell what would stop a training"
     check = _command(commands, "check-data", None, text)
     cli_data.add_check_data(check)

@@ -122,9 +122,10 @@ def _found(source):
 def _variant(found, source):
     if found.variant is not None:
         return found.variant
-    if not isinstance(source, str | os.PathLike) or found.is_keras:
+    if found.is_keras and "variant" not in found.facts:
         return "alexnet"
+    name = getattr(source, "name", source)
     raise ValueError(
-        f"{os.fspath(source)!r} does not say which network it is of; name it "
-        f"by `variant`, one of {', '.join(VARIANTS)}."
+        f"{os.fspath(name)!r} does not say which network it is of, or is of "
+        f"none of the variants; name one by `variant`: {', '.join(VARIANTS)}."
     )

@@ -169,6 +169,7 @@ def fed_with_pixels(run, image_channels, strategy):
                 recipe.weight_decay,
                 recipe.bias_rate,
                 recipe.bias_decay,
+                dict(recipe.layer_decay),
                 global_clipnorm=recipe.global_clipnorm,
             ),
             keras.losses.SparseCategoricalCrossentropy(

@@ -52,7 +52,13 @@ def stages(source, data, head_epochs, epochs, **changes):
     known = open_trained(source).recipe
     same = {
         name: getattr(known, name)
-        for name in ("variant", "padding", "resize_pixels", "crop_pixels")
+        for name in (
+            "variant",
+            "padding",
+            "variations",
+            "resize_pixels",
+            "crop_pixels",
+        )
     }
     recipe = replace(
         RECIPES["fine_tune"], data=data, weights=source, **{**same, **changes}

@@ -53,7 +53,7 @@ def fit(
         )
         step = checkpoints.restore()
         if step == 0 and recipe.weights is not None:
-            start_from(recipe.weights, network, run.class_names)
+            start_from(recipe.weights, network, run)
         check_agreement(feed.strategy, step)
         progress = TrainingProgress(
             feed.steps * recipe.epochs,
@@ -62,6 +62,7 @@ def fit(
             bar=verbose in ("auto", 1),
         )
         callbacks = [*_rates(recipe), *plateau, checkpoints]
+        callbacks.append(_StopWhereLearned(recipe, checkpoints.log))
         if chief:
             run.write_log(checkpoints.log)
             callbacks.append(_log_writer(run, checkpoints))
@@ -74,8 +75,19 @@ def fit(
             callbacks, add_history=True, model=model
         )
         with progress, feed.strategy.scope():
-            _epochs(model, feed, recipe.epochs, checkpoints, callbacks)
+            _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
+
+
+class _StopWhereLearned(keras.callbacks.Callback):
+    def __init__(self, recipe, log):
+        super().__init__()
+        self.recipe = recipe
+        self.log = log
+
+    def on_epoch_end(self, epoch, logs=None):
+        if _has_learned(self.recipe, self.log):
+            self.model.stop_training = True
 
 
 def _rates(recipe):
@@ -92,16 +104,22 @@ def _rates(recipe):
     return callbacks
 
 
+def _has_learned(recipe, log):
+    """Whether the accuracy is reached that the training is to stop at."""
+    wanted = recipe.stop_accuracy
+    return bool(wanted and log and log[-1]["accuracy"] >= wanted)
+
+
 def _log_writer(run, checkpoints):
     return keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: run.write_log(checkpoints.log)
     )
 
 
-def _epochs(model, feed, epochs, checkpoints, callbacks):
+def _epochs(model, feed, recipe, checkpoints, callbacks):
     """All epochs that are missing; the first may have begun already."""
     test_data = feed.validation()
-    epoch = len(checkpoints.log)
+    epochs, epoch = recipe.epochs, len(checkpoints.log)
     missing = (epoch + 1) * feed.steps - checkpoints.step
     if not missing:
         _validate(model, test_data, feed.test_steps, epoch, callbacks)
@@ -110,7 +128,7 @@ def _epochs(model, feed, epochs, checkpoints, callbacks):
     if missing < feed.steps:
         parts = [(epoch, epoch + 1, missing), (epoch + 1, epochs, feed.steps)]
     for first, last, steps in parts:
-        if first < last:
+        if first < last and not _has_learned(recipe, checkpoints.log):
             callbacks.set_params({"epochs": last, "steps": steps})
             callbacks.set_model(model)  # TensorBoard opens its files again
             model.fit(

@@ -26,6 +26,7 @@ class PaperSGD(keras.optimizers.SGD):
         bias_rate: Float, biases learn at so many times the rate (2 in the
             2012 code).
         bias_decay: Boolean, whether biases decay as well (as in PyTorch).
+        layer_decay: Dict from a layer's name to a decay of its own.
         **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Attributes:
@@ -48,6 +49,7 @@ class PaperSGD(keras.optimizers.SGD):
         decay=0.0005,
         bias_rate=1.0,
         bias_decay=False,
+        layer_decay=None,
         name="paper_sgd",
         **kwargs,
     ):
@@ -55,6 +57,7 @@ class PaperSGD(keras.optimizers.SGD):
         self.decay = decay
         self.bias_rate = bias_rate
         self.bias_decay = bias_decay
+        self.layer_decay = dict(layer_decay or {})
 
     def build(self, variables):
         super().build(variables)
@@ -63,18 +66,23 @@ class PaperSGD(keras.optimizers.SGD):
         )
         # Asked here, since TensorFlow's own variables have other names.
         self._are_biases = [variable.name == "bias" for variable in variables]
-        self._are_conv1 = [
-            bool({"conv1", "conv1a", "conv1b"} & {*variable.path.split("/")})
-            for variable in variables
-        ]
+        self._are_conv1 = [_is_of("conv1", variable) for variable in variables]
+        self._decays = [self._decay_of(variable) for variable in variables]
+
+    def _decay_of(self, variable):
+        if variable.name == "bias" and not self.bias_decay:
+            return 0.0
+        for layer, decay in self.layer_decay.items():
+            if _is_of(layer, variable):
+                return decay
+        return self.decay
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         is_bias = self._are_biases[index]
-        if self.decay and (self.bias_decay or not is_bias):
-            gradient = gradient + self.decay * ops.cast(
-                variable, gradient.dtype
-            )
+        decay = self._decays[index]
+        if decay:
+            gradient = gradient + decay * ops.cast(variable, gradient.dtype)
         if is_bias:
             learning_rate = learning_rate * self.bias_rate
         if not self._are_conv1[index]:
@@ -98,7 +106,14 @@ class PaperSGD(keras.optimizers.SGD):
             "decay": self.decay,
             "bias_rate": self.bias_rate,
             "bias_decay": self.bias_decay,
+            "layer_decay": self.layer_decay,
         }
+
+
+def _is_of(layer, variable):
+    """Whether a variable is of that layer, or of one of its two towers."""
+    names = {layer, f"{layer}a", f"{layer}b"}
+    return not names.isdisjoint(variable.path.split("/"))
 
 
 def rate_of(optimizer):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.architectures import layer_names
+from keras_alexnet.variations import VARIATIONS
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,15 @@ class Recipe:
             a run folder, a file of weights or the alias of a published one.
             The last layer is new, unless the classes are the same.
         frozen: Names of the layers ("conv1") that do not learn.
-        dropout: Rate of all dropout layers; the variant's if `None`.
+        dropout: Rate of all dropout layers (of one before the last layer
+            where the variant has none); the variant's if `None`.
+        variations: How the network differs from the variant, some of the
+            names in `variations.VARIATIONS`: `"no_normalization"`,
+            `"plain_pooling"` (windows that do not overlap), `"tanh"` (in the
+            place of ReLU), `"unit_range"` (fed with 0..1),
+            `"unit_deviation"` (with mean 0, deviation 1), and what the code
+            of 2012 does otherwise than the paper: `"relu_after_pool"`,
+            `"spatial_norm2"`, `"alpha_over_n"`.
         resize_pixels: The short side of an image is resized to this.
         crop_pixels: Side of the square cut out of it, the network's input.
         square: Whether crops come from the central square of the resized
@@ -50,6 +59,8 @@ class Recipe:
         accumulation_steps: In how many parts a device computes its share of
             a batch, one after another, to save memory.
         epochs: Passes over the training images.
+        stop_accuracy: If given, the training ends with the first epoch whose
+            training accuracy is at least this.
         learning_rate: Of the first epoch.
         rate_drops: Epochs, counted from 1, after which the rate is divided
             by ten.
@@ -58,6 +69,7 @@ class Recipe:
         plateau_drops: How often at most.
         momentum: As in the paper's rule.
         weight_decay: As in the paper's rule.
+        layer_decay: Pairs of a layer's name and a decay of its own.
         bias_rate: Biases learn at so many times the rate.
         bias_decay: Whether biases decay as well.
         global_clipnorm: If given, gradients are scaled down to this norm.
@@ -78,6 +90,7 @@ class Recipe:
     weights: str | None = None
     frozen: tuple[str, ...] = ()
     dropout: float | None = None
+    variations: tuple[str, ...] = ()
     resize_pixels: int = 256  # Section 2
     crop_pixels: int = 227
     square: bool = True  # Section 2
@@ -93,12 +106,14 @@ class Recipe:
     batch_size: int = 128  # Section 5
     accumulation_steps: int = 1
     epochs: int = 90  # Section 5
+    stop_accuracy: float | None = None
     learning_rate: float = 0.01  # Section 5
     rate_drops: tuple[int, ...] = ()
     plateau_epochs: int | None = None
     plateau_drops: int = 3  # Section 5
     momentum: float = 0.9  # Section 5
     weight_decay: float = 0.0005  # Section 5
+    layer_decay: tuple[tuple[str, float], ...] = ()
     bias_rate: float = 1.0
     bias_decay: bool = False
     global_clipnorm: float | None = None
@@ -133,6 +148,7 @@ class Recipe:
         self._check_epochs()
         self._check_images()
         self._check_start()
+        self._check_layer_decay()
 
     @property
     def sizes(self):
@@ -191,6 +207,26 @@ class Recipe:
                 f"Received: {', '.join(map(str, self.frozen))}"
             )
 
+        variations = tuple(self.variations)
+        object.__setattr__(self, "variations", variations)
+        if not {*variations} <= {*VARIATIONS}:
+            raise ValueError(
+                f"`variations` takes some of {', '.join(VARIATIONS)}. "
+                f"Received: {', '.join(map(str, variations))}"
+            )
+
+    def _check_layer_decay(self):
+        names = layer_names(VARIANTS[self.variant])
+        pairs = tuple(map(tuple, self.layer_decay))
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] not in names:
+                raise ValueError(
+                    "`layer_decay` takes pairs of a layer, one of "
+                    f"{', '.join(names)}, and its decay. Received: {pair!r}"
+                )
+            _check("layer_decay", pair[1], int | float, 0, None)
+        object.__setattr__(self, "layer_decay", pairs)
+
     def _check_images(self):
         for variant in (self.variant, self.initialization or self.variant):
             if variant not in VARIANTS:
@@ -232,6 +268,7 @@ NUMBERS = {
 OPTIONAL = {
     "smallest_crop_area": (int | float, 0.01, 1),
     "dropout": (int | float, 0, 0.99),
+    "stop_accuracy": (int | float, 0, 1),
     "plateau_epochs": (int, 1, None),
     "global_clipnorm": (int | float, 1e-12, None),
 }

@@ -92,6 +92,24 @@ _RECIPES = (
         learning_rate=0.005,
         rate_drops=(40, 54),
     ),
+    # layer-params-18pct-noisylr.cfg: "Reduce all learning rates by factor of
+    # 10 after 120 epochs. Then another factor of 10 after 10 more epochs."
+    # Whole images, neither crops nor flips. Batch 128: convnet.py's default.
+    Recipe(
+        "cifar10_18pct",
+        data="",
+        variant="cifar10_18pct",
+        resize_pixels=32,
+        crop_pixels=32,
+        flip=False,
+        color_noise=0.0,
+        epochs=140,
+        learning_rate=0.001,
+        rate_drops=(120, 130),
+        weight_decay=0.004,
+        layer_decay=(("fc10", 1.0),),
+        bias_rate=2.0,
+    ),
     # Any folder of photos, the paper's sizes.
     Recipe("folder", data="", batch_size=32, epochs=20, rate_drops=(15, 18)),
     # The last layer anew, then all at a tenth of this rate; the variant and
@@ -159,6 +177,7 @@ ABOUT = MappingProxyType(
             "about 85 min (85 s an epoch)",
             "accuracy 0.8166 of 736",
         ),
+        "cifar10_18pct": About("layer-params-18pct-noisylr.cfg", *UNMEASURED),
         "folder": About("ours, for any folder of photos", *UNMEASURED),
         "fine_tune": About("ours, for a trained network", *UNMEASURED),
         "smoke": About("ours, to try everything once", *UNMEASURED),

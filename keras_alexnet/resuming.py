@@ -12,6 +12,10 @@ from keras_alexnet.saving import StateFolder
 from keras_alexnet.saving import first_line
 
 
+class Diverged(ValueError):
+    """A weight or a logged value became NaN or infinite."""
+
+
 class Checkpoints(keras.callbacks.Callback):
     """Saves a training in `fit`, and brings it back to where it was.
 
@@ -137,7 +141,7 @@ class Checkpoints(keras.callbacks.Callback):
         Not the loss alone: on a CPU it can look fine where weights are NaN.
 
         Raises:
-            ValueError: with the name of what it is.
+            Diverged: with the name of what it is.
         """
         bad = [
             variable.path
@@ -152,7 +156,7 @@ class Checkpoints(keras.callbacks.Callback):
         ]
         if bad:
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-            raise ValueError(
+            raise Diverged(
                 f"The training diverged, found after step {self.step}: "
                 f"{bad[0]}{more} is NaN or infinite. {self._kept()}; choose a "
                 "smaller learning rate."

@@ -137,3 +137,6 @@ class Dropout:
 
     name: str
     rate: float = 0.5  # Section 4.2
+
+
+WITH_WEIGHTS = Conv | LocallyConnected | Dense

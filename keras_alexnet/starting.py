@@ -1,22 +1,21 @@
 """What a network begins with if not with random values."""
 
-from keras_alexnet.architectures import get_architecture
 from keras_alexnet.trained import open_trained
 from keras_alexnet.weights import grouped_weights
 from keras_alexnet.weights import put_weights
 from keras_alexnet.weights import refolded
 
 
-def start_from(source, network, class_names):
-    """Give a network the weights of a trained one.
+def start_from(source, network, run):
+    """Give the network of a run the weights of a trained one.
 
     The last layer is taken over if the classes are the same and otherwise
     keeps its random values.
 
     Args:
         source: As in `open_trained`.
-        network: A model made by `AlexNet`.
-        class_names: Tuple of the names of its classes.
+        network: The model that the run trains.
+        run: The `Run`.
 
     Raises:
         ValueError: if there is no such source, or it does not fit.
@@ -24,10 +23,10 @@ def start_from(source, network, class_names):
     trained = open_trained(source)
     weights = refolded(
         grouped_weights(trained.load_model()),
-        get_architecture(trained.recipe.variant).preprocessing,
-        get_architecture(network.variant).preprocessing,
+        trained.architecture.preprocessing,
+        run.architecture.preprocessing,
     )
-    if tuple(trained.class_names) != tuple(class_names):
+    if tuple(trained.class_names) != tuple(run.class_names):
         *_, last = weights
         *_, random = grouped_weights(network).values()
         weights[last] = random

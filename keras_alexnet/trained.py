@@ -4,6 +4,7 @@ import os
 import pathlib
 
 from keras_alexnet import imagenet
+from keras_alexnet.architectures import get_architecture
 from keras_alexnet.checkpoint import Run
 from keras_alexnet.conversion import convert_weights
 from keras_alexnet.pixels import PixelsToInput
@@ -65,6 +66,11 @@ class ModelFile:
                 f"{len(self.class_names)} names for them."
             )
         self.results = {}
+
+    @property
+    def architecture(self):
+        """The `Architecture` of the network."""
+        return get_architecture(self.recipe.variant)
 
     @property
     def sizes(self):

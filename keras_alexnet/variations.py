@@ -4,11 +4,16 @@ Standard library only.
 """
 
 from dataclasses import replace
+from types import MappingProxyType
 
+from keras_alexnet.architectures import TORCHVISION
+from keras_alexnet.architectures import Preprocessing
 from keras_alexnet.rows import PADDINGS
+from keras_alexnet.rows import Activation
 from keras_alexnet.rows import AveragePool
 from keras_alexnet.rows import Conv
 from keras_alexnet.rows import Dropout
+from keras_alexnet.rows import LocalResponseNorm
 from keras_alexnet.rows import MaxPool
 from keras_alexnet.rows import ZeroPad
 
@@ -76,9 +81,130 @@ def with_initialization(architecture, other):
 
 
 def with_dropout(architecture, rate):
-    """The same network with another rate of all its dropout layers."""
-    rows = tuple(
+    """The same network with another rate of all its dropout layers.
+
+    If it has none, one stands before the last layer.
+    """
+    rows = [
         replace(row, rate=rate) if isinstance(row, Dropout) else row
+        for row in architecture.rows
+    ]
+    if not any(isinstance(row, Dropout) for row in rows):
+        rows.insert(-1, Dropout("dropout", rate))
+    return replace(architecture, rows=tuple(rows))
+
+
+def without_normalization(architecture):
+    """The same network without its normalization (layers-148.cfg)."""
+    rows = tuple(
+        row
+        for row in architecture.rows
+        if not isinstance(row, LocalResponseNorm)
+    )
+    return replace(architecture, rows=rows)
+
+
+def with_plain_pooling(architecture):
+    """The same network with 2x2 windows that do not overlap.
+
+    Section 3.4: "s = 2, z = 2"; the strides and, for maps of odd size, the
+    sizes of the maps stay as they are.
+    """
+    rows = tuple(
+        replace(row, size=row.strides)
+        if isinstance(row, MaxPool | AveragePool)
+        else row
         for row in architecture.rows
     )
     return replace(architecture, rows=rows)
+
+
+def with_tanh(architecture):
+    """The same network with tanh in the place of every ReLU (Section 3.1)."""
+    rows = []
+    for row in architecture.rows:
+        if isinstance(row, Activation) and row.function == "relu":
+            row = replace(row, function="tanh")
+        elif getattr(row, "activation", None) == "relu":
+            row = replace(row, activation="tanh")
+        rows.append(row)
+    return replace(architecture, rows=tuple(rows))
+
+
+def with_unit_range(architecture):
+    """The same network, fed with 0..1: pixels / 255, no mean subtracted."""
+    mean = (0.0,) * len(architecture.preprocessing.mean)
+    preprocessing = Preprocessing(mean=mean, scale=1 / 255)
+    return replace(architecture, preprocessing=preprocessing)
+
+
+def with_unit_deviation(architecture):
+    """The same network, fed with ImageNet's mean 0 and deviation 1."""
+    return replace(architecture, preprocessing=TORCHVISION)
+
+
+def with_relu_after_pool(architecture):
+    """layers-145.cfg: conv1, norm1, pool1, ReLU; conv5, pool5, ReLU.
+
+    The normalization of layer 1 then sees negative values.
+    """
+    rows, waiting = [], None
+    for row in architecture.rows:
+        if isinstance(row, Conv) and row.name in ("conv1", "conv5"):
+            waiting = Activation(f"relu{row.name[-1]}", row.activation)
+            row = replace(row, activation=None)
+        rows.append(row)
+        if isinstance(row, MaxPool) and waiting:
+            rows.append(waiting)
+            waiting = None
+    return replace(architecture, rows=tuple(rows))
+
+
+def with_spatial_norm2(architecture):
+    """layers-145.cfg: a second normalization in layer 2, within each map.
+
+    layer-params-145.cfg: window 5x5, scale .001, pow .75; layer.py's minDiv
+    is 1.
+    """
+    rows = []
+    for row in architecture.rows:
+        rows.append(row)
+        if isinstance(row, LocalResponseNorm) and row.name == "norm2":
+            rows.append(
+                LocalResponseNorm(
+                    "cnorm2",
+                    alpha=1e-3,
+                    k=1.0,
+                    alpha_mode="mean",
+                    window="within_map",
+                    towers=row.towers,
+                )
+            )
+    return replace(architecture, rows=tuple(rows))
+
+
+def with_alpha_over_n(architecture):
+    """layer.py:1183: alpha is divided by the number of values in the window."""
+    rows = tuple(
+        replace(row, alpha_mode="mean")
+        if isinstance(row, LocalResponseNorm)
+        else row
+        for row in architecture.rows
+    )
+    return replace(architecture, rows=rows)
+
+
+# What Section 3 measures by leaving it out; inputs that the paper's initial
+# values were not made for; what the code of 2012 does otherwise than the text.
+VARIATIONS = MappingProxyType(
+    {
+        "no_normalization": without_normalization,
+        "plain_pooling": with_plain_pooling,
+        "tanh": with_tanh,
+        "unit_range": with_unit_range,
+        "unit_deviation": with_unit_deviation,
+        "relu_after_pool": with_relu_after_pool,
+        "spatial_norm2": with_spatial_norm2,
+        "alpha_over_n": with_alpha_over_n,
+    }
+)

@@ -94,6 +94,12 @@ def convert_file(source, to_file, variant=None, *, unscaled_dropout=False):
             ".weights.h5, .safetensors, .pth or .onnx."
         )
     trained = open_trained(source) if os.path.isdir(source) else None
+    if trained and trained.recipe.variations and variant is None:
+        raise ValueError(
+            f"{os.fspath(source)!r} was trained with the variations "
+            f"{', '.join(trained.recipe.variations)}, which no variant has; "
+            "name the variant that is to take its weights."
+        )
     model = convert_weights(
         trained.load_model() if trained else source,
         variant,

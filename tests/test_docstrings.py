@@ -11,9 +11,12 @@ import keras_alexnet as ka
 # train's example trains; tests/test_training.py does that.
 MODULES = (
     "arithmetic",
+    "authors_log",
+    "paper",
     "pixels",
     "conversion",
     "diagrams",
+    "differences",
     "dropout",
     "figure2",
     "imagenet",

@@ -74,12 +74,15 @@ def test_the_rate_falls_and_it_learns(tuned):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_the_last_layer_is_taken_over_if_the_classes_are_the_same(same, tuned):
+def test_the_last_layer_is_taken_over_if_the_classes_are_the_same(
+    same, tuned, tmp_path
+):
     folder, run, _ = tuned
     names = run.class_names if same else ("x", "y", "z")
-    network = run.build_model()
+    other = ka.Run.create(tmp_path, run.recipe, names)
+    network = other.build_model()
     random = ka.grouped_weights(network)["fc10"][0]
-    start_from(folder / "head", network, names)
+    start_from(folder / "head", network, other)
     weights, head = (
         ka.grouped_weights(network),
         kernels(ka.Run(folder / "head")),

@@ -111,6 +111,16 @@ LEVELS = {
     "cli_train": 5.9,
     "weight_writing": 5.7,
     "cli_weights": 5.8,
+    "authors_log": 0,
+    "experiments": 0.9,
+    "statement": 0,
+    "measures": 4,
+    "statements": 4.1,
+    "seed_statements": 4.1,
+    "paper": 4.2,
+    "differences": 4,
+    "reproduction": 5.7,
+    "cli_paper": 5.8,
     "cli": 6,
     "__main__": 6.5,
 }
@@ -122,6 +132,9 @@ STANDARD_LIBRARY_ONLY = (
     "architectures",
     "variations",
     "arithmetic",
+    "authors_log",
+    "experiments",
+    "statement",
 )
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 

@@ -1,0 +1,286 @@
+"""`run_experiment(name, data)`: train what an experiment compares."""
+
+import csv
+import json
+import math
+import os
+import pathlib
+import platform
+import statistics
+from dataclasses import dataclass
+from dataclasses import replace
+
+import numpy as np
+
+from keras_alexnet.charts import plot_errors
+from keras_alexnet.charts import plot_training_errors
+from keras_alexnet.checkpoint import Run
+from keras_alexnet.experiments import EXPERIMENTS
+from keras_alexnet.experiments import SEARCH_EPOCHS
+from keras_alexnet.experiments import Experiment
+from keras_alexnet.files import replacing
+from keras_alexnet.images import Examples
+from keras_alexnet.images import load_examples
+from keras_alexnet.resuming import Diverged
+from keras_alexnet.tables import Table
+from keras_alexnet.training import train
+
+# What `quick` makes of an experiment: to see that it runs, not what it gives.
+QUICK = {"epochs": 2, "rate_drops": ()}
+QUICK_TRAINING_IMAGES, QUICK_TEST_IMAGES = 512, 128
+
+
+def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
+    """Train all that an experiment compares, and draw what came out.
+
+    What is finished in the folder is not trained again, and what was
+    interrupted goes on. The folder receives a run folder for each training,
+    `results.json`, `results.md` and `results.png`.
+
+    Args:
+        name: Name of an experiment, one of `experiments.EXPERIMENTS`.
+        data: Path of a folder of photos, or of one that `prepare_data` has
+            written, which is read faster.
+        folder: Path; `runs/` and the experiment's name if `None`.
+        quick: Boolean; two epochs of 512 images with one seed, to try it.
+        verbose: As in `train`.
+
+    Returns:
+        An `ExperimentTable`.
+
+    Raises:
+        ValueError: if there is no such experiment, or as `train` does.
+
+    Reference:
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(
+            f"There is no experiment {name!r}; the experiments are "
+            f"{', '.join(EXPERIMENTS)}."
+        )
+    experiment, examples = EXPERIMENTS[name], None
+    folder = pathlib.Path(folder or os.path.join("runs", name))
+    if quick:
+        experiment = replace(
+            experiment,
+            recipe=replace(experiment.recipe, **QUICK),
+            seeds=1,
+            rates=experiment.rates[:2],
+        )
+        examples = _few(*load_examples(data))
+    rows = []
+    for arm, changes in experiment.arms.items():
+        given = {"data": str(data), **changes}
+        recipe = replace(experiment.recipe, **given)
+        place = folder / arm.replace(" ", "_").replace(",", "")
+        options = {"examples": examples, "verbose": verbose}
+        if experiment.rates:
+            rate = _best_rate(experiment, recipe, place, options)
+            recipe = replace(recipe, learning_rate=rate)
+        for seed in range(1, experiment.seeds + 1):
+            run = _trained(
+                replace(recipe, seed=seed), place / f"seed-{seed}", options
+            )
+            rows.append(_row(arm, run))
+            table = ExperimentTable(experiment, tuple(rows), _hardware())
+            _write(table, folder)
+    return table
+
+
+def _few(train, test):
+    """Some of the examples, of all classes in turn."""
+
+    def some(examples, count):
+        places = np.random.default_rng(0).permutation(len(examples))
+        labels = examples.labels[places]
+        # The first of each class, then the second of each, and so on.
+        turn = np.zeros(len(places), int)
+        for label in range(len(examples.class_names)):
+            turn[labels == label] = np.arange((labels == label).sum())
+        places = np.sort(places[np.argsort(turn, kind="stable")[:count]])
+        return Examples(
+            examples.images[places],
+            examples.labels[places],
+            examples.class_names,
+        )
+
+    return some(train, QUICK_TRAINING_IMAGES), some(test, QUICK_TEST_IMAGES)
+
+
+def _trained(recipe, folder, options):
+    """The finished run in a folder, or the one that is trained now."""
+    if (folder / "results.json").exists():
+        run = Run(folder)
+        if replace(run.recipe, data=recipe.data) == recipe:
+            return run
+    return train(recipe, folder, **options)
+
+
+def _best_rate(experiment, recipe, place, options):
+    """The rate with the lowest training error after a few epochs."""
+    found = place / "rates.json"
+    if not found.exists():
+        errors = {}
+        epochs = min(SEARCH_EPOCHS, recipe.epochs)
+        for rate in experiment.rates:
+            tried = replace(
+                recipe,
+                learning_rate=rate,
+                epochs=epochs,
+                stop_accuracy=None,
+                seed=0,
+            )
+            try:
+                run = _trained(tried, place / f"rate-{rate:g}", options)
+                errors[rate] = _training_errors(run)[-1]
+            except Diverged:
+                errors[rate] = None
+        with replacing(found) as path:
+            pathlib.Path(path).write_text(json.dumps(errors) + "\n")
+    errors = json.loads(found.read_text())
+    return float(min(errors, key=lambda rate: errors[rate] or math.inf))
+
+
+def _training_errors(run):
+    with open(run.path("log.csv"), newline="") as file:
+        return [100 * (1 - float(r["accuracy"])) for r in csv.DictReader(file)]
+
+
+def _row(arm, run):
+    """What a training gave."""
+    errors, recipe = _training_errors(run), run.recipe
+    reached = 100 * (1 - (recipe.stop_accuracy or 0))
+    started = run.path("recipe.json").stat().st_mtime
+    ended = run.path("results.json").stat().st_mtime
+    return {
+        "arm": arm,
+        "seed": recipe.seed,
+        "learning_rate": recipe.learning_rate,
+        "epochs": len(errors),
+        "reached": errors[-1] <= reached,
+        "training_errors_percent": errors,
+        "top1_error_percent": run.results["top1_error_percent"],
+        "examples": run.results["examples"],
+        # From the first step to the end, pauses included.
+        "minutes": round((ended - started) / 60, 1),
+    }
+
+
+def _hardware():
+    name = platform.processor() or platform.machine()
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(x.split(": ")[1] for x in lines if "model name" in x)
+    except (OSError, StopIteration):
+        pass  # not Linux
+    return f"{os.cpu_count()} CPUs, {name}"
+
+
+def _write(table, folder):
+    for name, text in (
+        ("results.json", json.dumps(table.to_dict(), indent=2)),
+        ("results.md", table.to_markdown()),
+    ):
+        with replacing(folder / name) as path:
+            pathlib.Path(path).write_text(f"{text}\n")
+    plot = plot_errors
+    if table.experiment.counts_epochs:
+        plot = plot_training_errors
+    with replacing(folder / "results.png") as path:
+        plot(table, path)
+
+
+@dataclass(frozen=True, repr=False)
+class ExperimentTable(Table):
+    """What an experiment's ways gave, one line each.
+
+    Args:
+        experiment: The `Experiment`.
+        rows: A dict for each training.
+        hardware: What it ran on.
+    """
+
+    experiment: Experiment
+    rows: tuple
+    hardware: str
+
+    _right = (1, 2, 3, 4)
+
+    @property
+    def _header(self):
+        if self.experiment.counts_epochs:
+            error = 100 * (1 - self.experiment.recipe.stop_accuracy)
+            measure = f"epochs to {error:.0f} % training error"
+            compared = "ReLU is so many times faster"
+        else:
+            measure = "test error, %"
+            compared = "difference, points"
+        return ("", "rate", f"{measure}, by seed", "mean", compared)
+
+    def values(self, arm):
+        """The measure of each training of one way."""
+        key = "top1_error_percent"
+        if self.experiment.counts_epochs:
+            key = "epochs"
+        return [row[key] for row in self.rows if row["arm"] == arm]
+
+    def compared(self, arm):
+        """Each training against the first way's of the same seed."""
+        first, *_ = self.experiment.arms
+        pairs = zip(self.values(first), self.values(arm), strict=False)
+        if self.experiment.counts_epochs:
+            return [other / value for other, value in pairs]
+        return [value - other for other, value in pairs]
+
+    def to_dict(self):
+        """All trainings, as plain values."""
+        return {
+            "experiment": self.experiment.name,
+            "paper": self.experiment.says,
+            "data": self.experiment.data,
+            "hardware": self.hardware,
+            "trainings": list(self.rows),
+        }
+
+    def _heading(self):
+        minutes = sum(row["minutes"] for row in self.rows)
+        return (
+            f"{self.experiment.title}. {self.experiment.says}. "
+            f"Measured on {self.hardware}, {minutes:.0f} minutes in all."
+        )
+
+    def _cells(self):
+        first, *_ = self.experiment.arms
+        cells = []
+        for arm in dict.fromkeys(row["arm"] for row in self.rows):
+            rows = [row for row in self.rows if row["arm"] == arm]
+            values = [
+                self._text(value, row["reached"])
+                for value, row in zip(self.values(arm), rows, strict=True)
+            ]
+            compared = self.compared(arm)
+            told = "" if arm == first else self._spread(compared)
+            cells.append(
+                (
+                    arm,
+                    f"{rows[0]['learning_rate']:g}",
+                    ", ".join(values),
+                    f"{statistics.mean(self.values(arm)):.2f}",
+                    told,
+                )
+            )
+        return cells
+
+    def _text(self, value, reached):
+        if not self.experiment.counts_epochs:
+            return f"{value:.2f}"
+        return str(value) if reached else f"more than {value}"
+
+    def _spread(self, values):
+        sign = "" if self.experiment.counts_epochs else "+"
+        mean, least, most = (
+            f"{value:{sign}.2f}"
+            for value in (statistics.mean(values), min(values), max(values))
+        )
+        return f"{mean} ({least} to {most})"
