@@ -179,7 +179,12 @@ ABOUT = MappingProxyType(
         ),
         "cifar10_18pct": About("layer-params-18pct-noisylr.cfg", *UNMEASURED),
         "folder": About("ours, for any folder of photos", *UNMEASURED),
-        "fine_tune": About("ours, for a trained network", *UNMEASURED),
+        "fine_tune": About(
+            "ours, for a trained network",
+            TWO_CORES,
+            "1 min (15 epochs of 32 pixels)",
+            "accuracy 0.7147 of 736, CIFAR-10 to flowers; from scratch 0.6430",
+        ),
         "smoke": About("ours, to try everything once", *UNMEASURED),
     }
 )

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import pathlib
 import platform
@@ -139,7 +138,12 @@ def _best_rate(experiment, recipe, place, options):
         with replacing(found) as path:
             pathlib.Path(path).write_text(json.dumps(errors) + "\n")
     errors = json.loads(found.read_text())
-    return float(min(errors, key=lambda rate: errors[rate] or math.inf))
+    known = {rate: e for rate, e in errors.items() if e is not None}
+    if not known:
+        raise ValueError(
+            f"No rate of {', '.join(errors)} can be trained with in {place}."
+        )
+    return float(min(known, key=known.get))
 
 
 def _training_errors(run):

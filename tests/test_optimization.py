@@ -110,6 +110,30 @@ def test_biases_learn_faster_and_may_decay(options, bias_rate, bias_decay):
         np.testing.assert_allclose(variable.numpy(), value, atol=1e-6)
 
 
+def test_a_layer_may_have_a_decay_of_its_own():
+    """As layer-params-18pct.cfg: wc .004 for all but fc10, which has 1."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3, name="fc1"),
+            keras.layers.Dense(3, name="fc10"),
+            keras.layers.Dense(3, name="fc2a"),
+        ]
+    )
+    model.set_weights([np.ones_like(w) for w in model.get_weights()])
+    decays = {"fc10": 0.5, "fc2": 0.0}
+    optimizer = PaperSGD(0.1, momentum=0.0, decay=0.1, layer_decay=decays)
+    zeros = [np.zeros(v.shape, "float32") for v in model.trainable_variables]
+    optimizer.apply(zeros, model.trainable_variables)
+    for layer, decay in (("fc1", 0.1), ("fc10", 0.5), ("fc2a", 0.0)):
+        kernel, bias = model.get_layer(layer).get_weights()
+        np.testing.assert_allclose(kernel, 1 - 0.1 * decay, rtol=1e-6)
+        np.testing.assert_allclose(bias, 1)
+    config = keras.saving.serialize_keras_object(optimizer)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.layer_decay == decays
+
+
 # --- conv1 near the end -----------------------------------------------------
 
 

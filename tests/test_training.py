@@ -314,3 +314,23 @@ np.savez(sys.argv[3], *run.load_model().get_weights())
     assert np.linalg.norm(one - two) < 3e-4 * np.linalg.norm(one)
     results = [ka.Run(tmp_path / d).results for d in ("1", "2")]
     assert abs(results[0]["accuracy"] - results[1]["accuracy"]) < 0.002
+
+
+def test_a_training_ends_where_it_has_learned_enough(tmp_path):
+    """Also when it was stopped behind that epoch, before its end."""
+    recipe = get_recipe("smoke", epochs=9, stop_accuracy=0.4)
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    images = generator.integers(0, 40, (40, 32, 32, 3), "uint8")
+    images[labels == 1] += 200
+    examples = ka.Examples(images, labels, ("dark", "light"))
+    run = ka.train(recipe, tmp_path / "a", examples=(examples, examples))
+    with open(run.path("log.csv"), newline="") as file:
+        accuracies = [float(row["accuracy"]) for row in csv.DictReader(file)]
+    assert len(accuracies) < 9 and accuracies[-1] >= 0.4
+    assert all(accuracy < 0.4 for accuracy in accuracies[:-1])
+    run.path("results.json").unlink()
+    again = ka.train(recipe, tmp_path / "a", examples=(examples, examples))
+    assert again.results == run.results
+    with open(run.path("log.csv"), newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(accuracies)
