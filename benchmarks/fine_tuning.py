@@ -101,7 +101,7 @@ def measured(way, options, folder, epochs):
 
 def markdown(rows):
     lines = [
-        "| epochs | way | rate (of the first stage) | accuracy by seed | mean |",
+        "| epochs | way | rate, first stage | accuracy by seed | mean |",
         "|---|---|---|---|---|",
     ]
     for row in rows:

@@ -20,6 +20,7 @@ from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.variations import VARIATIONS
 from keras_alexnet.variations import with_dropout
 from keras_alexnet.variations import with_initialization
+from keras_alexnet.weight_files import checked_names
 
 
 class Run:
@@ -38,7 +39,9 @@ class Run:
         self.folder = pathlib.Path(folder)
         try:
             self.recipe = recipes.from_json(self._text("recipe.json"))
-            self.class_names = _class_names(self._text("classes.json"))
+            self.class_names = checked_names(
+                json.loads(self._text("classes.json"))
+            )
             self.results = (
                 dict(json.loads(self._text("results.json")))
                 if self.path("results.json").exists()
@@ -228,13 +231,3 @@ class Run:
         with replacing(self.path("results.json")) as path:
             text = json.dumps(self.results, indent=2) + "\n"
             pathlib.Path(path).write_text(text)
-
-
-def _class_names(text):
-    names = json.loads(text)
-    strings = isinstance(names, list) and all(
-        isinstance(name, str) for name in names
-    )
-    if not strings or len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError("classes.json holds no list of at least two names.")
-    return tuple(names)

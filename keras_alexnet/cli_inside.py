@@ -157,6 +157,11 @@ def _similar(options):
 
     if os.path.isfile(options.among):
         among = Features.load(options.among)
+        if among.files is None:
+            raise ValueError(
+                f"{options.among!r} holds features of arrays, not of image "
+                "files that could be named and shown."
+            )
         layer = options.layer or among.layer
         if layer != among.layer:
             raise ValueError(

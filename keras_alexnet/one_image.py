@@ -7,6 +7,7 @@ import numpy as np
 from keras_alexnet import imagenet
 from keras_alexnet.images import Examples
 from keras_alexnet.reading import BadImageError
+from keras_alexnet.reading import read_picture
 from keras_alexnet.sources import Source
 
 
@@ -39,6 +40,16 @@ def one_source(image, resize_pixels, channels):
     else:
         images = np.array([os.fspath(image)], str)
     return Source(Examples(images, [0], ("",)), resize_pixels, None, channels)
+
+
+def one_picture(image, channels):
+    """A single image as it is, an array or a picture of Pillow's."""
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        return read_picture(os.fspath(image), channels)
+    except BadImageError as error:
+        raise ValueError(f"{os.fspath(image)!r}: {error}.") from error
 
 
 def read_one(read, image, *args):

@@ -98,8 +98,8 @@ def read_bytes(source):
                 source = file.read()
         except FileNotFoundError:
             raise BadImageError("there is no such file") from None
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, ValueError) as error:  # a path with a null byte
+            reason = getattr(error, "strerror", None) or str(error)
             raise BadImageError(f"cannot be read: {reason}") from error
     if not source:
         raise BadImageError("is empty")

@@ -72,24 +72,27 @@ def _predictor(network, order, ten_crops):
     """A function from the pipeline's inputs to probabilities."""
     model, to_input = network.load_model(), network.pixels_to_input()
     crop_pixels = network.sizes["crop_pixels"]
-    # A file may hold a network without its softmax.
-    last = getattr(model.layers[-1], "activation", None)
-    are_logits = last is keras.activations.linear
-
-    def probabilities(inputs):
-        scores = model.predict_on_batch(inputs)
-        return _softmax(scores) if are_logits else scores
 
     def predict(images, flips, shifts):
         crops = [images]
         if ten_crops:
             crops = geometry.ten_crops(images, crop_pixels)
         predictions = [
-            probabilities(to_input(crop, flips, shifts)) for crop in crops
+            as_probabilities(
+                model,
+                model.predict_on_batch(to_input(crop, flips, shifts)),
+            )
+            for crop in crops
         ]
         return np.mean(predictions, axis=0)[:, order]
 
     return predict
+
+
+def as_probabilities(model, scores):
+    """What a network gave, also if it has no softmax, as a file may hold it."""
+    last = getattr(model.layers[-1], "activation", None)
+    return _softmax(scores) if last is keras.activations.linear else scores
 
 
 def _softmax(scores):

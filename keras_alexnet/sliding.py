@@ -5,13 +5,16 @@ import math
 import keras
 import numpy as np
 
+from keras_alexnet import geometry
 from keras_alexnet.activations import Heat
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.layers import LocallyConnected2D
 from keras_alexnet.one_image import class_place
+from keras_alexnet.one_image import one_picture
 from keras_alexnet.one_image import one_source
 from keras_alexnet.one_image import read_one
 from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.scoring import as_probabilities
 from keras_alexnet.sheets import draw_overlay
 from keras_alexnet.sheets import save
 
@@ -173,16 +176,13 @@ def heat_map(trained, image, class_name=None, short_side=None):
             f"The short side must be at least {recipe.crop_pixels} pixels, "
             f"the size of the windows. Received: {side}"
         )
-    source = one_source(image, side, trained.sizes["channels"])
+    channels = trained.sizes["channels"]
+    _check_pixels(one_picture(image, channels), side)
+    source = one_source(image, side, channels)
     pixels = read_one(source.image, image)
-    height, width = pixels.shape[:2]
-    if height * width > MOST_PIXELS:
-        raise ValueError(
-            f"With a short side of {side} the image has {width}x{height} "
-            f"pixels, more than {MOST_PIXELS:,}; choose a smaller one."
-        )
-    dense = dense_form(trained.load_model())
-    probabilities = dense.predict_on_batch(_inputs(trained, pixels))[0]
+    model = trained.load_model()
+    scores = dense_form(model).predict_on_batch(_inputs(trained, pixels))[0]
+    probabilities = as_probabilities(model, scores)
     means = probabilities.mean(axis=(0, 1))
     place = class_place(trained, class_name, means)
     values = probabilities[..., place]
@@ -197,6 +197,16 @@ def heat_map(trained, image, class_name=None, short_side=None):
         trained.class_names[place],
         float(values.max()),
     )
+
+
+def _check_pixels(picture, side):
+    """Refuse what would be too large, before it is resized."""
+    height, width = geometry.resized_shape(geometry.shape_of(picture), side)
+    if height * width > MOST_PIXELS:
+        raise ValueError(
+            f"With a short side of {side} the image has {width}x{height} "
+            f"pixels, more than {MOST_PIXELS:,}; choose a smaller one."
+        )
 
 
 def _inputs(trained, pixels):

@@ -71,7 +71,7 @@ def read_safetensors(path):
                     raise ValueError(f"{shown(name)} is of the type {kind}")
                 value = file.get_tensor(name)
                 tensors[name] = value.astype("f4") if kind == "BF16" else value
-        return dict(sorted(tensors.items(), key=_place(tensors)))
+        return dict(sorted(tensors.items(), key=place(tensors)))
 
 
 def write_pth(tensors, path):
@@ -111,7 +111,7 @@ def _opened(path):
     return safetensors.safe_open(path, framework="np")
 
 
-def _place(tensors):
+def place(tensors):
     """A key for sorting the items of a dict of tensors."""
     axes = {}
     for name, value in tensors.items():

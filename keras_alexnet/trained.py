@@ -50,10 +50,17 @@ class ModelFile:
                 f"{self.path!r} sees images of {width}x{height} pixels; "
                 "expected a square."
             )
+        expected = get_architecture(self._model.variant).input_shape[-1]
+        if self.channels != expected:
+            raise ValueError(
+                f"{self.path!r} sees images of {self.channels} channels; "
+                f"those of {self._model.variant} have {expected}."
+            )
         self.recipe = Recipe(
             pathlib.PurePath(self.path).stem,
             data="",
             variant=self._model.variant,
+            padding=self._model.padding,
             resize_pixels=self._model.resize_pixels or _resize_pixels(height),
             crop_pixels=height,
             color_noise=0.0,

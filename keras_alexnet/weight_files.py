@@ -7,6 +7,7 @@ order in which fc6 sees the last maps.
 
 import math
 import os
+import re
 from dataclasses import dataclass
 from dataclasses import field
 
@@ -36,6 +37,10 @@ SAVED = (
     "resize_pixels",
     "checks_range",
 )
+# ONNX operations that may stand between a layer and its bias.
+MOVES = ("Transpose", "Reshape", "Squeeze")
+# Images are resized to the size that a file says: no bombs.
+LARGEST_SIDE = 4096
 KNOWN = "a file of Keras, PyTorch, safetensors, Caffe, ONNX or NumPy"
 
 
@@ -120,7 +125,33 @@ def _read_keras(path):
         return WeightFile(layers, is_keras=True)
     with refusing(path, "a .keras file of this package"):
         facts = {name: facts.get(name) for name in SAVED} | _shapes(facts)
+        if facts["class_names"] is not None:
+            facts["class_names"] = checked_names(facts["class_names"])
+        _check_pixels(facts["resize_pixels"])
     return WeightFile(layers, facts["variant"], facts, is_keras=True)
+
+
+def checked_names(names):
+    """The names of classes that a file claims, as a tuple.
+
+    Raises:
+        ValueError: if they are not at least two different texts.
+    """
+    strings = isinstance(names, list | tuple) and all(
+        isinstance(name, str) for name in names
+    )
+    if not strings or len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError("it holds no list of at least two names of classes")
+    return tuple(names)
+
+
+def _check_pixels(pixels):
+    whole = isinstance(pixels, int | None) and not isinstance(pixels, bool)
+    if not whole or not (pixels is None or 1 <= pixels <= LARGEST_SIDE):
+        raise ValueError(
+            f"its images are resized to {str(pixels)[:20]} pixels, not to a "
+            f"whole number from 1 to {LARGEST_SIDE}"
+        )
 
 
 def _shapes(config):
@@ -140,7 +171,11 @@ def _shapes(config):
 
 
 def _read_pth(path):
-    return _of_torch(pickles.read_pth(path), path)
+    tensors = pickles.read_pth(path)
+    # A state dict is in order, unless somebody has sorted it otherwise.
+    if all(re.search("[0-9]", name) for name in tensors):
+        tensors = dict(sorted(tensors.items(), key=torch_files.place(tensors)))
+    return _of_torch(tensors, path)
 
 
 def _read_safetensors(path):
@@ -201,17 +236,19 @@ def _read_caffe(path):
 
 def _read_onnx(path):
     nodes, tensors = protobufs.read_onnx(path)
-    layers, last_order = {}, False
-    for op, inputs, _, attributes in nodes:
+    layers, last_order, without_bias = {}, False, {}
+    for op, inputs, outputs, attributes in nodes:
         if op in ("Conv", "Gemm", "MatMul"):
-            layers[_of(inputs, tensors)] = _onnx_pair(
-                op, inputs, attributes, tensors, path
-            )
-        elif op == "Add" and layers:
-            bias = next((tensors[n] for n in inputs if n in tensors), None)
-            if bias is not None:
-                layers[next(reversed(layers))][1] = bias.ravel()
-        elif op == "Transpose" and attributes.get("perm") == [0, 2, 3, 1]:
+            name = _of(inputs, tensors)
+            layers[name] = _onnx_pair(op, inputs, attributes, tensors, path)
+            if len(inputs) < 3:
+                without_bias.update(dict.fromkeys(outputs, name))
+        elif op == "Add":
+            _add_bias(layers, without_bias, inputs, tensors, path)
+        elif op in MOVES and inputs and inputs[0] in without_bias:
+            name = without_bias[inputs[0]]
+            without_bias.update(dict.fromkeys(outputs, name))
+        if op == "Transpose" and attributes.get("perm") == [0, 2, 3, 1]:
             last_order = True
     layers = channels_last(layers, last_order)
     kinds = [op for op, *_ in nodes]
@@ -223,6 +260,22 @@ def _read_onnx(path):
         pool_first = kinds.index("MaxPool") < kinds.index("LRN")
         variant = "caffenet" if pool_first else "caffe_alexnet"
     return WeightFile(layers, variant)
+
+
+def _add_bias(layers, without_bias, inputs, tensors, path):
+    """An `Add` behind a layer that has no bias is its bias."""
+    value = next((tensors[n] for n in inputs if n in tensors), None)
+    if value is None or np.size(value) == 1:  # such as in a normalization
+        return
+    name = next((without_bias[n] for n in inputs if n in without_bias), None)
+    if name is None or np.size(value) != len(layers[name][1]):
+        raise ValueError(
+            f"{path!r} adds {np.size(value)} numbers where no layer has its "
+            "bias, so it is not an AlexNet."
+        )
+    layers[name][1] = np.ravel(value)
+    for output in [n for n, of in without_bias.items() if of == name]:
+        del without_bias[output]
 
 
 def _of(inputs, tensors):

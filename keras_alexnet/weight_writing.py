@@ -100,6 +100,11 @@ def convert_file(source, to_file, variant=None, *, unscaled_dropout=False):
             f"{', '.join(trained.recipe.variations)}, which no variant has; "
             "name the variant that is to take its weights."
         )
+    if trained and trained.recipe.mean == "image":
+        raise ValueError(
+            f"{os.fspath(source)!r} was trained with a mean image, for which "
+            "such a file has no place; `export` writes a SavedModel or ONNX."
+        )
     model = convert_weights(
         trained.load_model() if trained else source,
         variant,

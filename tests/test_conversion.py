@@ -420,6 +420,22 @@ print(json.dumps(np.array(model.get_layer("fc8").get_weights()[1]).tolist()))
     )
 
 
+def test_a_state_dict_in_any_order(tmp_path):
+    """`load_state_dict` goes by name, so its order means nothing."""
+    tensors = state_dict("torchvision")
+    read = []
+    for order in (list, sorted, lambda names: sorted(names, reverse=True)):
+        path = tmp_path / "ordered.pth"
+        torch.save({name: tensors[name] for name in order(tensors)}, path)
+        read.append(read_weights(path))
+    for other in read[1:]:
+        assert other.variant == "torchvision"
+        assert list(other.layers) == list(read[0].layers)
+        for name, pair in other.layers.items():
+            for one, two in zip(pair, read[0].layers[name], strict=True):
+                np.testing.assert_array_equal(one, two)
+
+
 def test_a_file_that_does_not_say_its_network(tmp_path):
     path = tmp_path / "paper.pth"
     names = [f"layer{i}" for i in range(8)]

@@ -7,9 +7,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from untrained import random_run
 
 import keras_alexnet as ka
 from keras_alexnet.cli import main
+from keras_alexnet.fine_tuning import stages
 from keras_alexnet.weight_files import read_weights
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -179,11 +181,110 @@ def executing(config):
         (lambda config: config.update(layers=3), "cannot be read"),
         (lambda config: config.update(variant="bert"), "no variant 'bert'"),
         (lambda config: config.update(padding="wide"), "`padding` must be"),
-        (lambda config: config.update(class_names=["a"]), "4 classes and 1 n"),
-        (lambda config: config.update(resize_pixels="9"), "resize_pixels"),
+        (
+            lambda config: config.update(class_names=["a", "b"]),
+            "4 classes and 2 n",
+        ),
+        *(
+            (lambda config, n=names: config.update(class_names=n), "two names")
+            for names in (5, "abcd", [1, 2, 3, 4], ["a"] * 4, [["a"], {}])
+        ),
+        *(
+            (
+                lambda config, n=pixels: config.update(resize_pixels=n),
+                "whole number from 1 to 4096",
+            )
+            for pixels in ("9", 0, -1, 2.5, True, 10**9)
+        ),
     ],
 )
 def test_what_a_file_claims_is_not_believed(change, sentence, small, tmp_path):
     path = claiming(tmp_path / "claims.keras", small, change)
     with pytest.raises(ValueError, match=sentence):
         ka.open_trained(path)
+
+
+def test_a_file_of_gray_images_is_not_taken_for_one_of_color(tmp_path):
+    path = tmp_path / "gray.keras"
+    ka.AlexNet("cifar10_18pct", input_shape=(32, 32, 1)).save(path)
+    with pytest.raises(ValueError, match="images of 1 channels; .* have 3"):
+        ka.open_trained(path)
+
+
+@pytest.mark.parametrize("padding", [("same", "valid"), "ceil"])
+def test_a_file_keeps_its_rounding_when_it_is_tuned(padding, tmp_path):
+    path = tmp_path / "pad.keras"
+    options = {"padding": padding, "input_shape": (42, 42, 3), "classes": 3}
+    ka.AlexNet("cifar10_18pct", **options).save(path)
+    assert ka.open_trained(path).recipe.padding == padding
+    for stage in stages(path, "photos", 1, 1):
+        assert stage.padding == padding
+
+
+def test_a_mean_image_is_not_lost_on_the_way(tmp_path, capsys):
+    run = random_run(
+        tmp_path / "run",
+        ("a", "b", "c"),
+        mean="image",
+        mean_image=np.full((40, 40, 3), 99.0, "float32"),
+    )
+    for name in ("x.keras", "x.weights.h5", "x.onnx"):
+        words = ["convert", str(run.folder), str(tmp_path / name)]
+        assert main(words) == 2
+        assert "mean image" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
+# --- biases in ONNX ---------------------------------------------------------
+
+
+def onnx_file(path, *nodes, **tensors):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node(op, inputs, outputs, **attributes)
+            for op, inputs, outputs, attributes in nodes
+        ],
+        "net",
+        [onnx.helper.make_tensor_value_info("x", 1, [1, 3, 9, 9])],
+        [onnx.helper.make_tensor_value_info(nodes[-1][2][0], 1, None)],
+        [onnx.numpy_helper.from_array(v, n) for n, v in tensors.items()],
+    )
+    onnx.save(onnx.helper.make_model(graph), path)
+    return path
+
+
+KERNEL = np.arange(4 * 3 * 9, dtype="float32").reshape(4, 3, 3, 3)
+BIAS = np.array([1, 2, 3, 4], "float32")
+
+
+def test_what_is_added_behind_a_layer_is_its_bias(tmp_path):
+    """As tf2onnx writes it: other axes, then the bias, then constants."""
+    path = onnx_file(
+        tmp_path / "net.onnx",
+        ("Conv", ["x", "w"], ["a"], {}),
+        ("Transpose", ["a"], ["b"], {"perm": [0, 2, 3, 1]}),
+        ("Add", ["b", "bias"], ["c"], {}),
+        ("Add", ["c", "two"], ["d"], {}),  # of a normalization
+        w=KERNEL,
+        bias=BIAS,
+        two=np.array([2], "float32"),
+    )
+    ((kernel, bias),) = read_weights(path).layers.values()
+    np.testing.assert_array_equal(kernel, KERNEL.transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(bias, BIAS)
+
+
+@pytest.mark.parametrize("first", [["x", "w", "bias"], ["x", "w"]])
+def test_what_is_added_elsewhere_is_not_taken_for_a_bias(first, tmp_path):
+    path = onnx_file(
+        tmp_path / "net.onnx",
+        ("Conv", first, ["a"], {}),
+        ("Relu", ["a"], ["b"], {}),
+        ("Add", ["b" if len(first) == 2 else "a", "more"], ["c"], {}),
+        w=KERNEL,
+        bias=BIAS,
+        more=BIAS.reshape(1, 4, 1, 1),
+    )
+    with pytest.raises(ValueError, match="adds 4 numbers where no layer"):
+        read_weights(path)

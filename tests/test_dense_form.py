@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
+from keras_alexnet import geometry
 from keras_alexnet import rows as kinds
 from keras_alexnet.cli import main
 
@@ -173,6 +174,29 @@ def test_a_strip_that_would_need_too_much_memory_is_refused(tmp_path):
     Image.new("L", (2000, 2)).save(tmp_path / "strip.png")
     with pytest.raises(ValueError, match="200000x200 pixels, more than"):
         ka.heat_map(run, tmp_path / "strip.png", short_side=200)
+
+
+def test_the_size_is_checked_before_the_image_is_resized(tmp_path, monkeypatch):
+    run = chosen_weights.write_run(tmp_path / "run", "lenet5", 32)
+    Image.new("L", (50, 40)).save(tmp_path / "small.png")
+    monkeypatch.setattr(geometry, "resize_short_side", None)
+    with pytest.raises(ValueError, match="125000x100000 pixels, more than"):
+        ka.heat_map(run, tmp_path / "small.png", short_side=100_000)
+
+
+def test_a_file_without_softmax_gives_probabilities(photo, tmp_path):
+    model = ka.AlexNet("cifar10_18pct", classes=3, classifier_activation=None)
+    with_random_weights(model)
+    model.class_names = ("ash", "beech", "cedar")
+    model.checks_range = True
+    model.save(tmp_path / "logits.keras")
+    trained = ka.open_trained(tmp_path / "logits.keras")
+    maps = [
+        ka.heat_map(trained, photo, name, short_side=40).values
+        for name in model.class_names
+    ]
+    np.testing.assert_allclose(np.sum(maps, axis=0), 1, atol=1e-5)
+    assert np.min(maps) >= 0
 
 
 def test_a_mean_image_counts_as_its_mean_color(photo, tmp_path):

@@ -179,7 +179,7 @@ def test_few_images_are_of_all_classes_in_turn(photos):
     [
         (["run", "figure9", "--data", "x"], "invalid choice"),
         (["run", "figure1"], "--data"),
-        (["run", "figure1", "--data", "nowhere"], "nowhere'; expected a folder"),
+        (["run", "figure1", "--data", "nowhere"], "expected a folder that"),
     ],
 )
 def test_mistakes_are_one_sentence(words, sentence, capsys):

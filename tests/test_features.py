@@ -275,6 +275,15 @@ def test_similar_command(run, photos, good, tmp_path, capsys, monkeypatch):
     np.testing.assert_allclose(seen, query, atol=0.06)
 
 
+def test_features_of_arrays_cannot_be_named(run, good, tmp_path, capsys):
+    image = np.zeros((1, 40, 40, 3), "uint8")
+    path = tmp_path / "arrays.npz"
+    ka.features(run, image).save(path)
+    words = ["similar", str(run.folder), str(path), "--queries", str(good[0])]
+    assert main(words) == 2
+    assert "of arrays, not of image files" in capsys.readouterr().err
+
+
 def test_sheets_have_their_limits(run, good, tmp_path):
     found = ka.features(run, good, "fc6")
     many = ka.features(run, [good[0]] * 51, "fc6")
