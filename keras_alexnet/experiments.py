@@ -6,7 +6,7 @@ from types import MappingProxyType
 from keras_alexnet.recipe import Recipe
 from keras_alexnet.recipes import RECIPES
 
-SEARCH_EPOCHS = 4
+SEARCH_EPOCHS = 8
 
 
 @dataclass(frozen=True)

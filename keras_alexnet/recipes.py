@@ -110,6 +110,41 @@ _RECIPES = (
         layer_decay=(("fc10", 1.0),),
         bias_rate=2.0,
     ),
+    # layer-params-conv-local-13pct.cfg and cuda-convnet's Methodology: crops
+    # of 24 ("--crop-border=4") and reflections; batches 1 to 4 for 100 epochs,
+    # all five for 40 more, 10 and 10 at a tenth of the rate each. Here all
+    # five from the start.
+    Recipe(
+        "cifar10_13pct",
+        data="",
+        variant="cifar10_13pct",
+        resize_pixels=32,
+        crop_pixels=24,
+        color_noise=0.0,
+        epochs=160,
+        learning_rate=0.001,
+        rate_drops=(140, 150),
+        weight_decay=0.004,
+        layer_decay=(("conv1", 0.0), ("conv2", 0.0)),
+        bias_rate=2.0,
+    ),
+    # cuda-convnet2 layer-params-cifar10-11pct.cfg: the same, 350 epochs, 150,
+    # 10 and 10. Its file also names two dropouts that keep .75, for layers
+    # that the net of layers-cifar10-11pct.cfg does not have.
+    Recipe(
+        "cifar10_11pct",
+        data="",
+        variant="cifar10_11pct",
+        resize_pixels=32,
+        crop_pixels=24,
+        color_noise=0.0,
+        epochs=520,
+        learning_rate=0.001,
+        rate_drops=(500, 510),
+        weight_decay=0.004,
+        layer_decay=(("conv1", 0.0), ("conv2", 0.0), ("fc10", 0.01)),
+        bias_rate=2.0,
+    ),
     # Any folder of photos, the paper's sizes.
     Recipe("folder", data="", batch_size=32, epochs=20, rate_drops=(15, 18)),
     # The last layer anew, then all at a tenth of this rate; the variant and
@@ -178,6 +213,12 @@ ABOUT = MappingProxyType(
             "accuracy 0.8166 of 736",
         ),
         "cifar10_18pct": About("layer-params-18pct-noisylr.cfg", *UNMEASURED),
+        "cifar10_13pct": About(
+            "layer-params-conv-local-13pct.cfg", *UNMEASURED
+        ),
+        "cifar10_11pct": About(
+            "cuda-convnet2 layer-params-cifar10-11pct.cfg", *UNMEASURED
+        ),
         "folder": About("ours, for any folder of photos", *UNMEASURED),
         "fine_tune": About(
             "ours, for a trained network",
