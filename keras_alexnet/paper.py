@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from keras_alexnet.architecture_statements import ARCHITECTURE_STATEMENTS
 from keras_alexnet.measures import forget
 from keras_alexnet.seed_statements import SEED_STATEMENTS
 from keras_alexnet.statement import AGREES
@@ -9,8 +10,8 @@ from keras_alexnet.statement import BROKEN
 from keras_alexnet.statement import DIFFERS
 from keras_alexnet.statement import Checked
 from keras_alexnet.statement import check
-from keras_alexnet.statements import PAPER_STATEMENTS
 from keras_alexnet.tables import Table
+from keras_alexnet.training_statements import TRAINING_STATEMENTS
 
 
 def check_paper():
@@ -32,7 +33,11 @@ def check_paper():
     >>> table.broken
     ()
     """
-    statements = (*PAPER_STATEMENTS, *SEED_STATEMENTS)
+    statements = (
+        *ARCHITECTURE_STATEMENTS,
+        *TRAINING_STATEMENTS,
+        *SEED_STATEMENTS,
+    )
     try:
         return PaperTable(tuple(check(each) for each in statements))
     finally:

@@ -5,28 +5,21 @@ explained"; 002: "Notes on the AlexNet paper"; 003: "The classic paper
 AlexNet"; 004: "AlexNet in PyTorch".
 """
 
-from functools import partial
-
 from keras_alexnet import measures as m
 from keras_alexnet.authors_log import difference
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.rows import WITH_WEIGHTS
 from keras_alexnet.rows import Dropout
 from keras_alexnet.rows import LocalResponseNorm
-from keras_alexnet.statement import Statement
-
-
-def _s(where, what, printed, compute, *arguments, **kwargs):
-    return Statement(
-        where, what, printed, partial(compute, *arguments), **kwargs
-    )
-
+from keras_alexnet.statement import stated
 
 SEED_000 = (
-    _s("seed 000", "sides of the input", 227, lambda: m.shape("alexnet")[0]),
-    _s("seed 000", "sides of conv1's maps", 55, m.side, "conv1"),
+    stated(
+        "seed 000", "sides of the input", 227, lambda: m.shape("alexnet")[0]
+    ),
+    stated("seed 000", "sides of conv1's maps", 55, m.side, "conv1"),
     *(
-        _s("seed 000", f"neurons of {name}", printed, m.neurons, name)
+        stated("seed 000", f"neurons of {name}", printed, m.neurons, name)
         for name, printed in (
             ("conv1", 290_400),
             ("conv2", 186_624),
@@ -38,9 +31,9 @@ SEED_000 = (
             ("fc8", 1000),
         )
     ),
-    _s("seed 000", "neurons in all", 659_272, m.all_neurons),
+    stated("seed 000", "neurons in all", 659_272, m.all_neurons),
     *(
-        _s("seed 000", f"parameters of {name}", printed, m.parameters, name)
+        stated("seed 000", f"parameters of {name}", printed, m.parameters, name)
         for name, printed in (
             ("conv1", 34_944),
             ("conv2", 307_456),
@@ -51,7 +44,7 @@ SEED_000 = (
             ("fc7", 16_781_312),
         )
     ),
-    _s(
+    stated(
         "seed 000",
         "parameters of fc8",
         4_096_000,
@@ -60,7 +53,7 @@ SEED_000 = (
         right=4_097_000,
         why="the article leaves out its 1000 biases",
     ),
-    _s(
+    stated(
         "seed 000",
         "parameters in all",
         60_964_224,
@@ -68,7 +61,7 @@ SEED_000 = (
         right=60_965_224,
         why="without fc8's 1000 biases",
     ),
-    _s(
+    stated(
         "seed 000, listing",
         "parameters, about",
         60_000_000,
@@ -78,7 +71,7 @@ SEED_000 = (
         right=62_378_344,
         why="its listing has one wide tower, not the two that it counts",
     ),
-    _s(
+    stated(
         "seed 000, listing",
         "sides of conv1's maps",
         55,
@@ -88,14 +81,14 @@ SEED_000 = (
         right=56,
         why="its listing pads 227 by 2",
     ),
-    _s(
+    stated(
         "seed 000, listing",
         "values that fc6 sees",
         6 * 6 * 256,
         m.flat,
         "single_tower_pad2",
     ),
-    _s(
+    stated(
         "seed 000, listing",
         "normalization layers",
         2,
@@ -108,7 +101,7 @@ SEED_000 = (
 )
 
 SEED_001 = (
-    _s(
+    stated(
         "seed 001",
         "sides of the maps of conv1, pool1, conv2, pool2, conv3, pool5",
         [55, 27, 27, 13, 13, 6],
@@ -117,7 +110,7 @@ SEED_001 = (
             for name in ("conv1", "pool1", "conv2", "pool2", "conv3", "pool5")
         ],
     ),
-    _s(
+    stated(
         "seed 001",
         "(227 + 2*0 - 11) / 4 + 1",
         55,
@@ -125,14 +118,14 @@ SEED_001 = (
         "conv1",
         "single_tower",
     ),
-    _s(
+    stated(
         "seed 001",
         "sides of conv1's maps of 224 pixels (the paper's slip, it says)",
         55,
         lambda: m.side("conv1", input_shape=(224, 224, 3), padding="ceil"),
         why="the code rounds up: 224 was no slip",
     ),
-    _s(
+    stated(
         "seed 001, listing",
         "parameters, more than",
         60_000_000,
@@ -142,13 +135,13 @@ SEED_001 = (
         right=62_378_344,
         why="one wide tower: conv2, conv4 and conv5 see all maps",
     ),
-    _s(
+    stated(
         "seed 001",
         "layers with weights",
         8,
         lambda: m.count(WITH_WEIGHTS, "single_tower"),
     ),
-    _s(
+    stated(
         "seed 001, listing",
         "dropout stands behind",
         "fc6, fc7",
@@ -159,30 +152,30 @@ SEED_001 = (
 )
 
 SEED_002 = (
-    _s(
+    stated(
         "seed 002",
         "points that two GPUs win over half of the kernels",
         [1.7, 1.2],
         lambda: [round(x, 1) for x in difference("145-half", "145-2010")],
         why="log",
     ),
-    _s(
+    stated(
         "seed 002",
         "points that normalization wins",
         [1.4, 1.2],
         lambda: [round(x, 1) for x in difference("148", "145")],
         why="log",
     ),
-    _s(
+    stated(
         "seed 002",
         "points that overlapping pooling wins",
         [0.4, 0.3],
         lambda: [round(x, 1) for x in difference("147", "145")],
         why="log",
     ),
-    _s("seed 002", "conv2's kernels", "256 of 5x5x48", m.kernels, "conv2"),
-    _s("seed 002", "conv5's kernels", "256 of 3x3x192", m.kernels, "conv5"),
-    _s(
+    stated("seed 002", "conv2's kernels", "256 of 5x5x48", m.kernels, "conv2"),
+    stated("seed 002", "conv5's kernels", "256 of 3x3x192", m.kernels, "conv5"),
+    stated(
         "seed 002, listing",
         "conv1's kernels, after the text's 96 of 11x11x3",
         "96 of 11x11x3",
@@ -192,7 +185,7 @@ SEED_002 = (
         right="64 of 11x11x3",
         why="its listing is torchvision's net, not the paper's",
     ),
-    _s(
+    stated(
         "seed 002, listing",
         "dropout layers, after the text's two",
         2,
@@ -205,7 +198,7 @@ SEED_002 = (
 )
 
 SEED_003 = (
-    _s(
+    stated(
         "seed 003",
         "by how much crops and reflections enlarge the training set",
         2048,
@@ -214,16 +207,16 @@ SEED_003 = (
         right=2178,
         why="33 places along a side, not 32",
     ),
-    _s("seed 003", "crops of an image in testing", 10, m.ten_crops),
-    _s("seed 003", "windows and strides of the pools", "z 3, s 2", m.pool),
-    _s("seed 003", "part that dropout sets to 0", 0.5, m.left_by_dropout),
-    _s(
+    stated("seed 003", "crops of an image in testing", 10, m.ten_crops),
+    stated("seed 003", "windows and strides of the pools", "z 3, s 2", m.pool),
+    stated("seed 003", "part that dropout sets to 0", 0.5, m.left_by_dropout),
+    stated(
         "seed 003",
         "radius of the normalization's window, n/2",
         2,
         lambda: m.norms("size") // 2,
     ),
-    _s(
+    stated(
         "seed 003",
         "images are resized to",
         256,
@@ -232,13 +225,13 @@ SEED_003 = (
 )
 
 SEED_004 = (
-    _s(
+    stated(
         "seed 004, listing",
         "the input",
         "224x224x3",
         lambda: "x".join(map(str, m.shape("torchvision"))),
     ),
-    _s(
+    stated(
         "seed 004",
         "strides of conv1 and conv2",
         [4, 2],
@@ -246,7 +239,7 @@ SEED_004 = (
         right=[4, 1],
         why="the text gives conv2 a stride of 2, its own listing 1",
     ),
-    _s(
+    stated(
         "seed 004",
         "padding of conv2, pixels",
         0,
@@ -254,7 +247,7 @@ SEED_004 = (
         right=2,
         why="the text says 0, its own listing 2",
     ),
-    _s(
+    stated(
         "seed 004",
         "normalization layers, said to follow the convolutions",
         2,
@@ -264,7 +257,7 @@ SEED_004 = (
         right=0,
         why="its listing, torchvision's, has none",
     ),
-    _s(
+    stated(
         "seed 004, listing",
         "conv1's kernels",
         "64 of 11x11x3",
@@ -272,7 +265,7 @@ SEED_004 = (
         "conv1",
         "torchvision",
     ),
-    _s(
+    stated(
         "seed 004, listing",
         "parameters, called AlexNet's",
         60_965_224,

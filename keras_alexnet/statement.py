@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ class Statement:
     right: object = None
     why: str = ""
     within: float = 0.0
+
+
+def stated(where, what, printed, compute, *arguments, **kwargs):
+    """A `Statement` whose function is called with these arguments."""
+    return Statement(
+        where, what, printed, partial(compute, *arguments), **kwargs
+    )
 
 
 AGREES, DIFFERS, BROKEN = "agrees", "differs", "BROKEN"
