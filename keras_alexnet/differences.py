@@ -46,58 +46,56 @@ def paper_differences():
     >>> paper_differences().differences[3].switch
     {'variations': ('alpha_over_n',)}
     """
+    return DifferencesTable((*_of_networks(), *_of_recipes()))
+
+
+def _of_networks():
+    """The differences between the two networks."""
     text, code = VARIANTS["alexnet"], VARIANTS["alexnet_2012"]
     norms = [_row(a, "norm1") for a in (text, code)]
     conv4s = [_row(a, "conv4") for a in (text, code)]
-    rounding = [
-        f"{a.input_shape[0]} px, {_row(a, 'conv1').padding}"
-        for a in (text, code)
-    ]
     crossing = _row(VARIANTS["single_tower_lrn"], "norm1")
     cfg = "layers-145.cfg"
-    return DifferencesTable(
-        (
-            Difference(
-                "layers 1 and 5",
-                f"{_order(text, 'conv1')}; {_order(text, 'conv5')}",
-                f"{_order(code, 'conv1')}; {_order(code, 'conv5')}",
-                {"variations": ("relu_after_pool",)},
-                cfg,
-            ),
-            Difference(
-                "layer 2",
-                _order(text, "conv2"),
-                _order(code, "conv2"),
-                {"variations": ("spatial_norm2",)},
-                cfg,
-            ),
-            Difference(
-                "a normalization's window, read as over all kernels",
-                _windows(crossing),
-                _windows(norms[1]),
-                {"variant": text.name},
-                f"{cfg}; in Caffe and `single_tower_lrn` it crosses",
-            ),
-            Difference(
-                "alpha of each square",
-                *map(_alpha, norms),
-                {"variations": ("alpha_over_n",)},
-                "layer.py:1183",
-            ),
-            Difference(
-                "image and rounding",
-                *rounding,
-                {"padding": "ceil", "crop_pixels": code.input_shape[0]},
-                "layer.py: 1 + ceil((2 pad + size - kernel) / stride)",
-            ),
-            *_of_recipes(),
-            Difference(
-                "deviation of conv3 to conv5's initial weights",
-                *(row.kernel_init for row in conv4s),
-                {"initialization": code.name},
-                cfg,
-            ),
-        )
+    return (
+        Difference(
+            "layers 1 and 5",
+            f"{_order(text, 'conv1')}; {_order(text, 'conv5')}",
+            f"{_order(code, 'conv1')}; {_order(code, 'conv5')}",
+            {"variations": ("relu_after_pool",)},
+            cfg,
+        ),
+        Difference(
+            "layer 2",
+            _order(text, "conv2"),
+            _order(code, "conv2"),
+            {"variations": ("spatial_norm2",)},
+            cfg,
+        ),
+        Difference(
+            "a normalization's window, read as over all kernels",
+            _windows(crossing),
+            _windows(norms[1]),
+            {"variant": text.name},
+            f"{cfg}; in Caffe and `single_tower_lrn` it crosses",
+        ),
+        Difference(
+            "alpha of each square",
+            *map(_alpha, norms),
+            {"variations": ("alpha_over_n",)},
+            "layer.py:1183",
+        ),
+        Difference(
+            "image and rounding",
+            *map(_rounding, (text, code)),
+            {"padding": "ceil", "crop_pixels": code.input_shape[0]},
+            "layer.py: 1 + ceil((2 pad + size - kernel) / stride)",
+        ),
+        Difference(
+            "deviation of conv3 to conv5's initial weights",
+            *(row.kernel_init for row in conv4s),
+            {"initialization": code.name},
+            cfg,
+        ),
     )
 
 
@@ -149,6 +147,11 @@ def _order(architecture, name):
 
 def _windows(row):
     return "crosses towers" if row.towers == 1 else "within a tower"
+
+
+def _rounding(architecture):
+    conv1 = _row(architecture, "conv1")
+    return f"{architecture.input_shape[0]} px, {conv1.padding}"
 
 
 def _alpha(row):
