@@ -120,7 +120,7 @@ ARCHITECTURE = (
     stated(
         "Section 3.4",
         "z 2, s 2 gives maps of the same sides",
-        m.pools(),
+        [27, 13, 6],
         m.plain_pools,
     ),
     stated(

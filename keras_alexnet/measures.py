@@ -217,11 +217,6 @@ def plain_pools():
     return [side(f"pool{n}", architecture) for n in (1, 2, 5)]
 
 
-def pools():
-    """Sides of the pools' maps."""
-    return [side(f"pool{n}") for n in (1, 2, 5)]
-
-
 def largest_share():
     """The largest share of the parameters in a convolution, %."""
     most = max(parameters(f"conv{n}") for n in range(1, 6))
