@@ -9,7 +9,6 @@ import warnings
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
 from keras_alexnet.files import check_room
 from keras_alexnet.files import replacing
@@ -150,7 +149,6 @@ def _folder_beside(to_file, model):
 def _convert(network, name, path, quantize):
     """Write the network in a format; nothing is said but in an error."""
     model = network.model
-    options = {"optimizations": [tf.lite.Optimize.DEFAULT]} if quantize else {}
     try:
         with _quiet(), exporting():
             if name == "keras":
@@ -158,7 +156,9 @@ def _convert(network, name, path, quantize):
             elif name == "savedmodel":
                 save_model(network, path)
             elif name == "litert":
-                model.export(str(path), format=name, verbose=False, **options)
+                model.export(str(path), format=name, verbose=False)
+                if quantize:
+                    _quantize(path)
             else:
                 write_onnx(network, str(path))
                 if name == "openvino":
@@ -168,6 +168,35 @@ def _convert(network, name, path, quantize):
             f"The network cannot be written as {FORMATS[name].title}: "
             f"{first_line(error).rstrip('.') or type(error).__name__}."
         ) from error
+
+
+def _quantize(path):
+    """Store the weights of a LiteRT file in 8 bits, each kernel's by its own
+    scale; they are computed with as floats.
+
+    The scales are those of the least squared error, which leave more of the
+    first answers as they were than the largest weights' do.
+    """
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe
+
+    (settings,) = recipe.weight_only_wi8_afp32()
+    settings["algorithm_key"] = recipe.AlgorithmName.OCTAV
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        tool = quantizer.Quantizer(str(path))
+        tool.load_quantization_recipe(
+            [
+                {**settings, "operation": operation}
+                for operation in ("CONV_2D", "FULLY_CONNECTED")
+            ]
+        )
+        result = tool.quantize()
+        path.unlink()
+        result.export_model(str(path))
 
 
 def _from_onnx(path):

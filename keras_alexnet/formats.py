@@ -57,7 +57,10 @@ def checked_format(to_file, format=None, quantize=False):
             ".tflite, or without quantizing."
         )
     _check_free(to_file, name)
-    _check_installed(FORMATS[name])
+    form = FORMATS[name]
+    if quantize:
+        form = form._replace(packages=(*form.packages, "ai_edge_quantizer"))
+    _check_installed(form)
     return name
 
 
