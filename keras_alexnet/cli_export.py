@@ -27,7 +27,7 @@ def add_export(parser):
     parser.add_argument(
         "--quantize",
         action="store_true",
-        help="LiteRT with weights of 8 bits: a quarter of the size",
+        help="LiteRT with weights of 8 bits: 28 %% of the size",
     )
 
 

@@ -22,6 +22,10 @@ from keras_alexnet.serving import Network
 from keras_alexnet.serving import save_model
 from keras_alexnet.verifying import verify
 
+# With this part of the weights in fully connected layers, 8 bits for them alone
+# make a file of 28 % of the size, for all 25 %.
+MOSTLY_DENSE = 0.9
+
 
 class Export(NamedTuple):
     """What was written; prints as one line.
@@ -66,7 +70,7 @@ def export_model(trained, to_file, format=None, quantize=False):
         format: `"keras"`, `"savedmodel"`, `"onnx"`, `"litert"` or
             `"openvino"`; `None` for what `to_file` tells.
         quantize: Boolean, for LiteRT: whether weights are stored in 8 bits,
-            a quarter of the size.
+            28 % of the size.
 
     Returns:
         An `Export`: path, size, difference, input and output.
@@ -158,7 +162,7 @@ def _convert(network, name, path, quantize):
             elif name == "litert":
                 model.export(str(path), format=name, verbose=False)
                 if quantize:
-                    _quantize(path)
+                    _quantize(path, _quantized_operations(model))
             else:
                 write_onnx(network, str(path))
                 if name == "openvino":
@@ -170,7 +174,21 @@ def _convert(network, name, path, quantize):
         ) from error
 
 
-def _quantize(path):
+def _quantized_operations(model):
+    """What is stored in 8 bits: the fully connected layers, which hold most
+    weights of an AlexNet; where they do not, the convolutions as well, whose
+    rounding changes more answers."""
+    dense = sum(
+        layer.count_params()
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Dense)
+    )
+    if dense >= MOSTLY_DENSE * model.count_params():
+        return ("FULLY_CONNECTED",)
+    return ("FULLY_CONNECTED", "CONV_2D")
+
+
+def _quantize(path, operations):
     """Store the weights of a LiteRT file in 8 bits, each kernel's by its own
     scale; they are computed with as floats.
 
@@ -189,10 +207,7 @@ def _quantize(path):
     ):
         tool = quantizer.Quantizer(str(path))
         tool.load_quantization_recipe(
-            [
-                {**settings, "operation": operation}
-                for operation in ("CONV_2D", "FULLY_CONNECTED")
-            ]
+            [{**settings, "operation": operation} for operation in operations]
         )
         result = tool.quantize()
         path.unlink()
