@@ -8,7 +8,7 @@ from keras_alexnet.quiet import load_tensorflow
 
 SOURCES = (
     "file of weights (.keras, .h5, .pth, .safetensors, .caffemodel, .onnx, "
-    f".npy), run folder, or one of {', '.join(PUBLISHED)}, which are "
+    f".npy), run folder, cifar10, or one of {', '.join(PUBLISHED)}, which are "
     "downloaded"
 )
 

@@ -14,6 +14,7 @@ from keras_alexnet.arithmetic import check_size
 from keras_alexnet.arithmetic import features
 from keras_alexnet.building import apply_row
 from keras_alexnet.building import regroup
+from keras_alexnet.published import ALIASES
 from keras_alexnet.published import PUBLISHED
 from keras_alexnet.signal import test_images
 from keras_alexnet.signal import warn_if_unlearnable
@@ -110,13 +111,13 @@ def AlexNet(
 def _check_arguments(weights, include_top, classes, pooling):
     if weights is not None and not (
         isinstance(weights, str | os.PathLike)
-        and (os.path.exists(weights) or weights in PUBLISHED)
+        and (os.path.exists(weights) or weights in ALIASES)
     ):
         raise ValueError(
             "The `weights` argument should be either `None` (random "
-            "initialization), the path of a weights file, or one of "
-            f"{', '.join(PUBLISHED)}, which are downloaded; no trained "
-            "ImageNet weights are shipped with this package. "
+            "initialization), the path of a weights file, 'cifar10', which is "
+            f"shipped, or one of {', '.join(PUBLISHED)}, which are "
+            "downloaded; no trained ImageNet weights are shipped. "
             f"Received: weights={weights}"
         )
     if isinstance(classes, bool) or not (

@@ -14,6 +14,7 @@ import sys
 import urllib.error
 import warnings
 from dataclasses import dataclass
+from importlib import resources
 from types import MappingProxyType
 
 from keras_alexnet.files import replacing
@@ -140,6 +141,10 @@ PUBLISHED = MappingProxyType(
     }
 )
 
+# Alias -> file in `assets`: what was trained with this package and is small.
+SHIPPED = MappingProxyType({"cifar10": "cifar10_18pct.keras"})
+ALIASES = (*SHIPPED, *PUBLISHED)
+
 
 def check_published(path):
     """Refuse a file that has a published one's name but is another.
@@ -166,11 +171,12 @@ def fetch(alias):
     """Download a published file, unless it has been downloaded already.
 
     Args:
-        alias: Its name in `PUBLISHED`, such as `"torchvision"`.
+        alias: Its name in `PUBLISHED`, such as `"torchvision"`, or in
+            `SHIPPED`, the files that come with this package.
 
     Returns:
-        The path of the file, in the folder `keras_alexnet` of Keras' own
-        (`~/.keras`, or `KERAS_HOME`).
+        The path of the file; what was downloaded is in the folder
+        `keras_alexnet` of Keras' own (`~/.keras`, or `KERAS_HOME`).
 
     Raises:
         ValueError: if there is none of that name, or it cannot be had.
@@ -180,10 +186,13 @@ def fetch(alias):
     >>> PUBLISHED["torchvision"].name
     'alexnet-owt-7be5be79.pth'
     """
+    if alias in SHIPPED:
+        assets = resources.files("keras_alexnet") / "assets"
+        return str(assets / SHIPPED[alias])
     if alias not in PUBLISHED:
         raise ValueError(
             f"No published file has the alias {alias!r}; there are "
-            f"{', '.join(PUBLISHED)}."
+            f"{', '.join(ALIASES)}."
         )
     row = PUBLISHED[alias]
     home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")

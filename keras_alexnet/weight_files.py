@@ -23,7 +23,7 @@ from keras_alexnet.layouts import pair
 from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
-from keras_alexnet.published import PUBLISHED
+from keras_alexnet.published import ALIASES
 from keras_alexnet.published import check_published
 from keras_alexnet.published import fetch
 
@@ -80,7 +80,7 @@ def read_weights(path):
             than arrays, or is not the published file that its name says.
     """
     path = os.fspath(path)
-    if path in PUBLISHED and not os.path.exists(path):
+    if path in ALIASES and not os.path.exists(path):
         path = os.fspath(fetch(path))
     if os.path.isdir(path) or not os.path.exists(path):
         raise ValueError(f"There is no file {path!r} to read weights from.")

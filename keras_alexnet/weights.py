@@ -58,6 +58,9 @@ def load_weights(model, source, architecture, include_top):
         )
         model.checks_range = True
     put_weights(model, weights, include_top)
+    if include_top:
+        model.class_names = found.facts.get("class_names")
+        model.resize_pixels = found.facts.get("resize_pixels")
 
 
 def put_weights(model, weights, all_of_them=True):

@@ -2,7 +2,9 @@
 
 import hashlib
 import http.server
+import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -11,8 +13,10 @@ import threading
 import time
 
 import keras
+import numpy as np
 import pytest
 
+import keras_alexnet as ka
 from keras_alexnet import published
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.published import PUBLISHED
@@ -285,7 +289,9 @@ def test_a_file_url_is_read(tmp_path, offer, folder):
 
 
 def test_an_unknown_alias_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'alexnet'; there are torchvision"):
+    with pytest.raises(
+        ValueError, match=r"'alexnet'; there are cifar10, torchvision"
+    ):
         fetch("alexnet")
 
 
@@ -295,3 +301,53 @@ def test_a_folder_that_cannot_be_written_is_said(offer, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
     with pytest.raises(ValueError, match="cannot be written"):
         fetch("it")
+
+
+# --- what comes with the package ---------------------------------------------
+
+CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+
+def test_a_small_trained_network_is_shipped(monkeypatch):
+    monkeypatch.setattr(published, "_download", None)  # nothing is fetched
+    model = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    assert tuple(model.class_names) == CIFAR10
+    images = np.zeros((3, 32, 32, 3), "uint8")
+    images[1] = (60, 120, 220)  # all sky
+    images[2, :, :, 1] = 90
+    answers = model.predict(
+        ka.preprocess_input(images, "cifar10_18pct"), verbose=0
+    )
+    np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-5)
+    assert CIFAR10[answers[1].argmax()] in ("airplane", "ship", "bird")
+    trained = ka.open_trained("cifar10")
+    assert trained.class_names == CIFAR10
+    assert (trained.recipe.crop_pixels, trained.recipe.resize_pixels) == (
+        32,
+        32,
+    )
+    maps = ka.AlexNet("cifar10_18pct", weights="cifar10", include_top=False)
+    for layer in maps.layers:
+        for one, other in zip(
+            layer.get_weights(),
+            model.get_layer(layer.name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_it_keeps_what_it_was_measured_with():
+    """The log and the test counts of the very training lie beside it."""
+    folder = pathlib.Path(__file__).parents[1] / "benchmarks" / "cifar10_18pct"
+    results = json.loads((folder / "results.json").read_text())
+    assert results["examples"] == 10_000
+    assert results["top1_error_percent"] <= 20
+    log = (folder / "log.csv").read_text().splitlines()
+    assert len(log) == 1 + 140
+    last = dict(zip(log[0].split(","), log[-1].split(","), strict=True))
+    assert float(last["val_accuracy"]) == pytest.approx(
+        results["accuracy"], abs=1e-3
+    )
