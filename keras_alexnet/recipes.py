@@ -212,7 +212,12 @@ ABOUT = MappingProxyType(
             "about 85 min (85 s an epoch)",
             "accuracy 0.8166 of 736",
         ),
-        "cifar10_18pct": About("layer-params-18pct-noisylr.cfg", *UNMEASURED),
+        "cifar10_18pct": About(
+            "layer-params-18pct-noisylr.cfg",
+            "1 vCPU, Intel Xeon 2.3 GHz",
+            "2 h 35 min, other work beside it",
+            "test error 19.75 % of 10,000 (JPEG copies)",
+        ),
         "cifar10_13pct": About(
             "layer-params-conv-local-13pct.cfg", *UNMEASURED
         ),
