@@ -53,14 +53,14 @@ two epochs of 512 images. Photos that `prepare-data` has prepared are read
 faster. CIFAR-10 was there as JPEG copies of its images, which are a little
 blurred: errors are not quite those of the original files.
 
-**The 18 % net of CIFAR-10**, trained to the end of its own recipe (`keras-
-alexnet train --recipe cifar10_18pct --data cifar10/`, seed 0): test error
-**19.75 %** (1,975 of 10,000), where its authors say 18 %. 140 epochs, rate
-.001, divided by ten after 120 and 130; no crops, no flips. The images were
-JPEG copies of CIFAR-10's, for training and for testing; whether that is what
-the 1.75 points are was not tried. One core of an Intel Xeon at 2.3 GHz, 2 h
-35 min with other work beside it (1,200 images/s alone). It is shipped, 0.4
-MB:
+**The 18 % net of CIFAR-10**, trained to the end of its own recipe
+(`keras-alexnet train --recipe cifar10_18pct --data cifar10/`, seed 0): test
+error **19.75 %** (1,975 of 10,000), where its authors say 18 %. 140 epochs,
+rate .001, divided by ten after 120 and 130; no crops, no flips. The images
+were JPEG copies of CIFAR-10's, for training and for testing; whether that is
+what the 1.75 points are was not tried. One core of an Intel Xeon at 2.3 GHz,
+2 h 35 min with other work beside it (1,200 images/s alone). It is shipped,
+0.4 MB:
 
 ```python
 model = ka.AlexNet("cifar10_18pct", weights="cifar10")
