@@ -77,11 +77,21 @@ LOG = MappingProxyType(
 )
 
 
-def difference(config, other):
-    """By how many points the first's errors are above the other's.
+def errors(config):
+    """Top-1 and top-5 error, rounded as the paper prints them.
 
-    >>> difference("148", "145")
-    (1.37, 1.152)
+    >>> errors("145")
+    [40.7, 18.2]
+    """
+    line = LOG[config]
+    return [round(line.top1, 1), round(line.top5, 1)]
+
+
+def points(config, other):
+    """By how many points the first's errors are above the other's, rounded.
+
+    >>> points("148", "145")
+    [1.4, 1.2]
     """
     one, two = LOG[config], LOG[other]
-    return round(one.top1 - two.top1, 3), round(one.top5 - two.top5, 3)
+    return [round(one.top1 - two.top1, 1), round(one.top5 - two.top5, 1)]

@@ -52,7 +52,9 @@ def _add_run(parser):
         help="folder of photos, or one that prepare-data has written",
     )
     parser.add_argument(
-        "--folder", metavar="DIR", help="default: runs/EXPERIMENT"
+        "--folder",
+        metavar="DIR",
+        help="default: runs/EXPERIMENT, or runs/EXPERIMENT-quick",
     )
     parser.add_argument(
         "--quick",
@@ -74,7 +76,7 @@ def _differences():
 
 
 def _log():
-    from keras_alexnet.differences import LogTable
+    from keras_alexnet.paper import LogTable
 
     return LogTable()
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.authors_log import LOG
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.rows import WITH_WEIGHTS
 from keras_alexnet.tables import Table
@@ -189,44 +188,4 @@ class DifferencesTable(Table):
                 d.source,
             )
             for number, d in enumerate(self.differences, 1)
-        ]
-
-
-@dataclass(frozen=True, repr=False)
-class LogTable(Table):
-    """The authors' own log, one line for each training."""
-
-    _header = (
-        "config",
-        "change",
-        "top-1, %",
-        "top-5, %",
-        "images",
-        "crops",
-        "here",
-    )
-    _right = (2, 3, 5)
-
-    def to_dict(self):
-        """The table as plain values."""
-        return {"log": {name: line._asdict() for name, line in LOG.items()}}
-
-    def _heading(self):
-        return (
-            "The authors' log: errors in the comments of "
-            "layers/layer-params-*.cfg, one training each"
-        )
-
-    def _cells(self):
-        return [
-            (
-                name,
-                line.change,
-                f"{line.top1:.3f}",
-                "" if line.top5 is None else f"{line.top5:.3f}",
-                line.images,
-                str(line.crops),
-                line.ours,
-            )
-            for name, line in LOG.items()
         ]

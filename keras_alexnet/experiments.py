@@ -108,7 +108,7 @@ _FLOWERS = _experiment(
     arms={
         "two towers": {},
         "one wide tower": {"variant": "single_tower_lrn"},
-        "half of it": {"variant": "half", "initialization": None},
+        "half of it": {"variant": "half"},
         "no normalization": {"variations": ("no_normalization",)},
         "pooling without overlap": {"variations": ("plain_pooling",)},
         "no dropout": {"dropout": 0.0},

@@ -1,7 +1,7 @@
 """What this package makes of what the paper and the articles state.
 
 Small functions, each of which computes one thing from the package's own
-tables, layers and recipes, for `statements` to compare.
+tables, layers and recipes, for the tables of statements to compare.
 """
 
 import functools
@@ -14,14 +14,15 @@ from keras_alexnet import geometry
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.color import IMAGENET_2012
+from keras_alexnet.images import Examples
 from keras_alexnet.model import AlexNet
 from keras_alexnet.normalization import LocalResponseNormalization
 from keras_alexnet.optimization import PaperSGD
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.rows import WITH_WEIGHTS
-from keras_alexnet.rows import Dropout
 from keras_alexnet.rows import LocalResponseNorm
 from keras_alexnet.rows import MaxPool
+from keras_alexnet.sources import Source
 from keras_alexnet.variations import with_plain_pooling
 
 
@@ -77,12 +78,6 @@ def count(kind, variant="alexnet"):
     """How many rows of a kind there are."""
     rows = get_architecture(variant).rows
     return sum(isinstance(row, kind) for row in rows)
-
-
-def names(kind, variant="alexnet"):
-    """The names of the rows of a kind."""
-    rows = get_architecture(variant).rows
-    return ", ".join(row.name for row in rows if isinstance(row, kind))
 
 
 def before(kind, variant="alexnet"):
@@ -148,9 +143,9 @@ def initial_biases(value):
     return ", ".join(found)
 
 
-def normalized(variant="alexnet", layer="norm1"):
+def normalized(variant="alexnet"):
     """A value of 100 among neighbors of 100, after normalization."""
-    facts = row(layer, variant)
+    facts = row("norm1", variant)
     layer = LocalResponseNormalization(
         facts.size, facts.alpha, facts.beta, facts.k, facts.alpha_mode
     )
@@ -178,11 +173,9 @@ def step():
 
 def left_by_dropout():
     """How much of a million ones is left in training."""
-    rows = get_architecture("alexnet").rows
-    rates = {row.rate for row in rows if isinstance(row, Dropout)}
-    layer = keras.layers.Dropout(rates.pop(), seed=0)
     ones = np.ones((1000, 1000), "float32")
-    return round(float(np.mean(layer(ones, training=True) > 0)), 2)
+    left = model().get_layer("drop6")(ones, training=True)
+    return round(float(np.mean(left > 0)), 2)
 
 
 def orthogonal_components():
@@ -203,12 +196,16 @@ def ten_crops():
 def places(pixels):
     """How many crops and flips of an image a training can see."""
     resized = RECIPES["paper"].resize_pixels
-    offsets = sum(
-        geometry.crop(np.zeros((resized, 1, 1)), top, 0, pixels).shape[0]
-        == pixels
-        for top in range(resized)
+    image = np.zeros((1, resized, resized, 3), "uint8")
+    image[0] = np.arange(resized)[:, np.newaxis, np.newaxis]
+    source = Source(
+        Examples(image, [0], ("",)), resized, RECIPES["paper"].square, 3
     )
-    return 2 * offsets**2
+    tops = {
+        int(source.random_crop(0, (fraction, 0), pixels)[0, 0, 0])
+        for fraction in np.arange(0, 1, 1e-3)
+    }
+    return 2 * len(tops) ** 2
 
 
 def plain_pools():

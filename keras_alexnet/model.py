@@ -14,8 +14,8 @@ from keras_alexnet.arithmetic import check_size
 from keras_alexnet.arithmetic import features
 from keras_alexnet.building import apply_row
 from keras_alexnet.building import regroup
-from keras_alexnet.published import ALIASES
 from keras_alexnet.published import PUBLISHED
+from keras_alexnet.published import is_alias
 from keras_alexnet.signal import test_images
 from keras_alexnet.signal import warn_if_unlearnable
 from keras_alexnet.variations import with_padding
@@ -47,8 +47,8 @@ def AlexNet(
         include_top: Whether to include fc6, fc7 and fc8.
         weights: `None` (the variant's own random initialization), the path
             of a file of weights of Keras, PyTorch, Caffe, ONNX or NumPy (see
-            `convert_weights`), or the alias of a published one, which is
-            downloaded.
+            `convert_weights`), `"cifar10"`, which is shipped, or the alias of
+            a published one, which is downloaded.
         input_tensor: Optional Keras tensor to use as image input.
         input_shape: Shape of one image in pixels, `(height, width, 3)` (or
             `(3, height, width)` with channels first). The variant's own if
@@ -111,7 +111,7 @@ def AlexNet(
 def _check_arguments(weights, include_top, classes, pooling):
     if weights is not None and not (
         isinstance(weights, str | os.PathLike)
-        and (os.path.exists(weights) or weights in ALIASES)
+        and (os.path.exists(weights) or is_alias(weights))
     ):
         raise ValueError(
             "The `weights` argument should be either `None` (random "

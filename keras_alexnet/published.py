@@ -1,8 +1,8 @@
 """The well-known public files of AlexNet's weights, and what they must be.
 
-None of them is ours: this is a table of what others publish. A file is told
-by its name; what its checksum says is believed, not the name. Without a
-checksum from its publisher a row is not pinned, and `fetch` says so.
+But for `SHIPPED` none of them is ours: this is a table of what others publish.
+A file is told by its name; what its checksum says is believed, not the name.
+Without a checksum from its publisher a row is not pinned, and `fetch` says so.
 """
 
 import contextlib
@@ -144,6 +144,17 @@ PUBLISHED = MappingProxyType(
 # Alias -> file in `assets`: what was trained with this package and is small.
 SHIPPED = MappingProxyType({"cifar10": "cifar10_18pct.keras"})
 ALIASES = (*SHIPPED, *PUBLISHED)
+
+
+def is_alias(source):
+    """Whether a text means a file of these tables.
+
+    A file or a run folder of that name comes first; another folder, such as
+    the data in `cifar10/`, does not hold weights.
+    """
+    run = os.path.join(os.fspath(source), "recipe.json")
+    taken = os.path.isfile(source) or os.path.isfile(run)
+    return os.fspath(source) in ALIASES and not taken
 
 
 def check_published(path):

@@ -188,6 +188,7 @@ class About(NamedTuple):
 
 UNMEASURED = ("not measured", "not measured", "not measured")
 TWO_CORES = "2 vCPUs, Intel Xeon 2.3 GHz"
+ONE_CORE = "one of 2 vCPUs, Intel Xeon 2.3 GHz"
 ABOUT = MappingProxyType(
     {
         "paper": About("Krizhevsky et al. 2012, Sections 2 to 5", *UNMEASURED),
@@ -214,7 +215,7 @@ ABOUT = MappingProxyType(
         ),
         "cifar10_18pct": About(
             "layer-params-18pct-noisylr.cfg",
-            "1 vCPU, Intel Xeon 2.3 GHz",
+            ONE_CORE,
             "2 h 35 min, other work beside it",
             "test error 19.75 % of 10,000 (JPEG copies)",
         ),
@@ -227,8 +228,8 @@ ABOUT = MappingProxyType(
         "folder": About("ours, for any folder of photos", *UNMEASURED),
         "fine_tune": About(
             "ours, for a trained network",
-            TWO_CORES,
-            "1 min (15 epochs of 32 pixels)",
+            ONE_CORE,
+            "about 1 min (15 epochs of 32 pixels)",
             "accuracy 0.7147 of 736, CIFAR-10 to flowers; from scratch 0.6430",
         ),
         "smoke": About("ours, to try everything once", *UNMEASURED),
@@ -261,9 +262,16 @@ def with_full_paths(recipe):
     changes = {}
     if recipe.data not in ("", "fashion"):
         changes["data"] = os.path.abspath(recipe.data)
-    if recipe.weights is not None and os.path.exists(recipe.weights):
+    if recipe.weights is not None and _holds_weights(recipe.weights):
         changes["weights"] = os.path.abspath(recipe.weights)
     return replace(recipe, **changes)
+
+
+def _holds_weights(path):
+    """Whether it is a file or a run folder, not an alias, for which a folder
+    of the same name may hold the data."""
+    run = os.path.join(path, "recipe.json")
+    return os.path.isfile(path) or os.path.isfile(run)
 
 
 def to_json(recipe):

@@ -40,7 +40,8 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
         name: Name of an experiment, one of `experiments.EXPERIMENTS`.
         data: Path of a folder of photos, or of one that `prepare_data` has
             written, which is read faster.
-        folder: Path; `runs/` and the experiment's name if `None`.
+        folder: Path; `runs/` and the experiment's name if `None`, with
+            `-quick` behind it if so.
         quick: Boolean; two epochs of 512 images with one seed, to try it.
         verbose: As in `train`.
 
@@ -59,7 +60,8 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
             f"{', '.join(EXPERIMENTS)}."
         )
     experiment, examples = EXPERIMENTS[name], None
-    folder = pathlib.Path(folder or os.path.join("runs", name))
+    default = f"{name}-quick" if quick else name
+    folder = pathlib.Path(folder or os.path.join("runs", default))
     if quick:
         experiment = replace(
             experiment,
@@ -74,14 +76,16 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
         recipe = replace(experiment.recipe, **given)
         place = folder / arm.replace(" ", "_").replace(",", "")
         options = {"examples": examples, "verbose": verbose}
+        errors = {}
         if experiment.rates:
-            rate = _best_rate(experiment, recipe, place, options)
-            recipe = replace(recipe, learning_rate=rate)
+            errors = _errors_by_rate(experiment, recipe, place, options)
+            best = min(errors, key=errors.get)
+            recipe = replace(recipe, learning_rate=best)
         for seed in range(1, experiment.seeds + 1):
             run = _trained(
                 replace(recipe, seed=seed), place / f"seed-{seed}", options
             )
-            rows.append(_row(arm, run))
+            rows.append(_row(arm, run, errors))
             table = ExperimentTable(experiment, tuple(rows), _hardware())
             _write(table, folder)
     return table
@@ -116,34 +120,29 @@ def _trained(recipe, folder, options):
     return train(recipe, folder, **options)
 
 
-def _best_rate(experiment, recipe, place, options):
-    """The rate with the lowest training error after a few epochs."""
-    found = place / "rates.json"
-    if not found.exists():
-        errors = {}
-        epochs = min(SEARCH_EPOCHS, recipe.epochs)
-        for rate in experiment.rates:
-            tried = replace(
-                recipe,
-                learning_rate=rate,
-                epochs=epochs,
-                stop_accuracy=None,
-                seed=0,
-            )
-            try:
-                run = _trained(tried, place / f"rate-{rate:g}", options)
-                errors[rate] = _training_errors(run)[-1]
-            except Diverged:
-                errors[rate] = None
-        with replacing(found) as path:
-            pathlib.Path(path).write_text(json.dumps(errors) + "\n")
-    errors = json.loads(found.read_text())
-    known = {rate: e for rate, e in errors.items() if e is not None}
-    if not known:
-        raise ValueError(
-            f"No rate of {', '.join(errors)} can be trained with in {place}."
+def _errors_by_rate(experiment, recipe, place, options):
+    """The training error after a few epochs with each rate, in percent; that
+    of a training that diverges is missing."""
+    errors = {}
+    for rate in experiment.rates:
+        tried = replace(
+            recipe,
+            learning_rate=rate,
+            epochs=min(SEARCH_EPOCHS, recipe.epochs),
+            stop_accuracy=None,
+            seed=0,
         )
-    return float(min(known, key=known.get))
+        try:
+            run = _trained(tried, place / f"rate-{rate:g}", options)
+            errors[rate] = _training_errors(run)[-1]
+        except Diverged:
+            continue
+    if not errors:
+        raise ValueError(
+            f"With none of the rates {', '.join(map(str, experiment.rates))} "
+            f"the training in {str(place)!r} stays finite."
+        )
+    return errors
 
 
 def _training_errors(run):
@@ -151,7 +150,7 @@ def _training_errors(run):
         return [100 * (1 - float(r["accuracy"])) for r in csv.DictReader(file)]
 
 
-def _row(arm, run):
+def _row(arm, run, errors_by_rate):
     """What a training gave."""
     errors, recipe = _training_errors(run), run.recipe
     reached = 100 * (1 - (recipe.stop_accuracy or 0))
@@ -161,6 +160,7 @@ def _row(arm, run):
         "arm": arm,
         "seed": recipe.seed,
         "learning_rate": recipe.learning_rate,
+        "searched_errors_percent": errors_by_rate,
         "epochs": len(errors),
         "reached": errors[-1] <= reached,
         "training_errors_percent": errors,
@@ -216,11 +216,15 @@ class ExperimentTable(Table):
         if self.experiment.counts_epochs:
             error = 100 * (1 - self.experiment.recipe.stop_accuracy)
             measure = f"epochs to {error:.0f} % training error"
-            compared = "ReLU is so many times faster"
+            compared = f"so many times faster than {self._first}"
         else:
             measure = "test error, %"
-            compared = "difference, points"
+            compared = f"points more than {self._first}"
         return ("", "rate", f"{measure}, by seed", "mean", compared)
+
+    @property
+    def _first(self):
+        return next(iter(self.experiment.arms))
 
     def values(self, arm):
         """The measure of each training of one way."""
@@ -231,8 +235,7 @@ class ExperimentTable(Table):
 
     def compared(self, arm):
         """Each training against the first way's of the same seed."""
-        first, *_ = self.experiment.arms
-        pairs = zip(self.values(first), self.values(arm), strict=False)
+        pairs = zip(self.values(self._first), self.values(arm), strict=False)
         if self.experiment.counts_epochs:
             return [other / value for other, value in pairs]
         return [value - other for other, value in pairs]
@@ -255,7 +258,6 @@ class ExperimentTable(Table):
         )
 
     def _cells(self):
-        first, *_ = self.experiment.arms
         cells = []
         for arm in dict.fromkeys(row["arm"] for row in self.rows):
             rows = [row for row in self.rows if row["arm"] == arm]
@@ -264,7 +266,7 @@ class ExperimentTable(Table):
                 for value, row in zip(self.values(arm), rows, strict=True)
             ]
             compared = self.compared(arm)
-            told = "" if arm == first else self._spread(compared)
+            told = "" if arm == self._first else self._spread(compared)
             cells.append(
                 (
                     arm,

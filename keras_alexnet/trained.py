@@ -8,6 +8,7 @@ from keras_alexnet.architectures import get_architecture
 from keras_alexnet.checkpoint import Run
 from keras_alexnet.conversion import convert_weights
 from keras_alexnet.pixels import PixelsToInput
+from keras_alexnet.published import is_alias
 from keras_alexnet.recipe import Recipe
 
 
@@ -25,7 +26,8 @@ def open_trained(path):
     Raises:
         ValueError: if it is neither.
     """
-    return Run(path) if os.path.isdir(path) else ModelFile(path)
+    is_folder = os.path.isdir(path) and not is_alias(path)
+    return Run(path) if is_folder else ModelFile(path)
 
 
 class ModelFile:

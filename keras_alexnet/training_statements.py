@@ -9,29 +9,13 @@ import math
 
 from keras_alexnet import measures as m
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.authors_log import LOG
-from keras_alexnet.authors_log import difference
+from keras_alexnet.authors_log import errors
+from keras_alexnet.authors_log import points
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.rows import Dropout
 from keras_alexnet.statement import stated
 
 PAPER = RECIPES["paper"]
-
-
-def _logged(config, digits=1):
-    """Top-1 and top-5 error of a training in the authors' log, rounded."""
-    line = LOG[config]
-    return [_rounded(line.top1, digits), _rounded(line.top5, digits)]
-
-
-def _rounded(value, digits=1):
-    """Rounded half up, as people do."""
-    factor = 10**digits
-    return math.floor(value * factor + 0.5 + 1e-9) / factor
-
-
-def _points(config, other):
-    return [_rounded(points) for points in difference(config, other)]
 
 
 TRAINING = (
@@ -122,7 +106,7 @@ RESULTS = (
         "Abstract, Table 1",
         "top-1 and top-5 error on ILSVRC-2010, %",
         [37.5, 17.0],
-        _logged,
+        errors,
         "145-2010",
         why="of the authors' log, not of a training here",
     ),
@@ -130,7 +114,7 @@ RESULTS = (
         "Section 6",
         "the same without the ten patches",
         [39.0, 18.3],
-        _logged,
+        errors,
         "145-2010 center",
         why="log",
     ),
@@ -138,18 +122,18 @@ RESULTS = (
         "Table 2",
         "1 CNN on ILSVRC-2012 val",
         [40.7, 18.2],
-        _logged,
+        errors,
         "145",
         why="log",
     ),
     stated(
-        "Table 2", "1 CNN*", [39.0, 16.6], _logged, "146-2012-2011", why="log"
+        "Table 2", "1 CNN*", [39.0, 16.6], errors, "146-2012-2011", why="log"
     ),
     stated(
         "Section 3.2",
         "points that two GPUs win over the half net",
         [1.7, 1.2],
-        _points,
+        points,
         "145-half",
         "145-2010",
         why="log",
@@ -158,7 +142,7 @@ RESULTS = (
         "Section 3.3",
         "points that normalization wins",
         [1.4, 1.2],
-        _points,
+        points,
         "148",
         "145",
         why="log: 1.370 and 1.152",
@@ -167,7 +151,7 @@ RESULTS = (
         "Section 3.4",
         "points that overlapping pooling wins",
         [0.4, 0.3],
-        _points,
+        points,
         "147",
         "145",
         why="log: .394 and .300",

@@ -23,9 +23,9 @@ from keras_alexnet.layouts import pair
 from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
-from keras_alexnet.published import ALIASES
 from keras_alexnet.published import check_published
 from keras_alexnet.published import fetch
+from keras_alexnet.published import is_alias
 
 # What BVLC/caffe's train_val.prototxt and `onnx.LRN` say of bvlc_alexnet.
 CAFFE_NORM = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
@@ -80,7 +80,7 @@ def read_weights(path):
             than arrays, or is not the published file that its name says.
     """
     path = os.fspath(path)
-    if path in ALIASES and not os.path.exists(path):
+    if is_alias(path):
         path = os.fspath(fetch(path))
     if os.path.isdir(path) or not os.path.exists(path):
         raise ValueError(f"There is no file {path!r} to read weights from.")

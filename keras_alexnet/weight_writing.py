@@ -8,6 +8,7 @@ import numpy as np
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.conversion import convert_weights
 from keras_alexnet.files import replacing
+from keras_alexnet.published import is_alias
 from keras_alexnet.torch_files import write_pth
 from keras_alexnet.torch_files import write_safetensors
 from keras_alexnet.trained import open_trained
@@ -93,7 +94,8 @@ def convert_file(source, to_file, variant=None, *, unscaled_dropout=False):
             f"{str(to_file)!r} has no known ending; expected .keras, "
             ".weights.h5, .safetensors, .pth or .onnx."
         )
-    trained = open_trained(source) if os.path.isdir(source) else None
+    is_folder = os.path.isdir(source) and not is_alias(source)
+    trained = open_trained(source) if is_folder else None
     if trained and trained.recipe.variations and variant is None:
         raise ValueError(
             f"{os.fspath(source)!r} was trained with the variations "

@@ -6,7 +6,7 @@
 import pathlib
 
 import keras_alexnet as ka
-from keras_alexnet.differences import LogTable
+from keras_alexnet.paper import LogTable
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "paper"

@@ -19,10 +19,12 @@ import pytest
 import keras_alexnet as ka
 from keras_alexnet import published
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.cli import main
 from keras_alexnet.published import PUBLISHED
 from keras_alexnet.published import PublishedFile
 from keras_alexnet.published import check_published
 from keras_alexnet.published import fetch
+from keras_alexnet.recipes import with_full_paths
 
 DATA = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -335,6 +337,23 @@ def test_a_small_trained_network_is_shipped(monkeypatch):
             strict=True,
         ):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_folder_of_data_does_not_hide_an_alias(tmp_path, monkeypatch):
+    """CIFAR-10's images often lie in a folder `cifar10`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar10" / "train").mkdir(parents=True)
+    assert ka.open_trained("cifar10").class_names == CIFAR10
+    ka.AlexNet("cifar10_18pct", weights="cifar10")
+    assert main(["convert", "cifar10", "out.keras"]) == 0
+    recipe = with_full_paths(
+        ka.Recipe("x", variant="cifar10_18pct", weights="cifar10")
+    )
+    assert recipe.weights == "cifar10"
+    # What the user has made comes first.
+    (tmp_path / "cifar10" / "recipe.json").write_text("{}")
+    with pytest.raises(ValueError, match="run folder"):
+        ka.open_trained("cifar10")
 
 
 def test_it_keeps_what_it_was_measured_with():
