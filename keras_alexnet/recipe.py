@@ -207,24 +207,28 @@ class Recipe:
                 f"Received: {', '.join(map(str, self.frozen))}"
             )
 
-        variations = tuple(self.variations)
-        object.__setattr__(self, "variations", variations)
-        if not {*variations} <= {*VARIATIONS}:
+        listed = isinstance(self.variations, tuple | list)
+        if not listed or not all(
+            v in list(VARIATIONS) for v in self.variations
+        ):
             raise ValueError(
-                f"`variations` takes some of {', '.join(VARIATIONS)}. "
-                f"Received: {', '.join(map(str, variations))}"
+                f"`variations` takes a list of some of {', '.join(VARIATIONS)}."
+                f" Received: {self.variations!r}"
             )
+        object.__setattr__(self, "variations", tuple(self.variations))
 
     def _check_layer_decay(self):
         names = layer_names(VARIANTS[self.variant])
-        pairs = tuple(map(tuple, self.layer_decay))
-        for pair in pairs:
-            if len(pair) != 2 or pair[0] not in names:
+        listed = isinstance(self.layer_decay, tuple | list)
+        for pair in self.layer_decay if listed else [self.layer_decay]:
+            fits = isinstance(pair, tuple | list) and len(pair) == 2
+            if not listed or not fits or pair[0] not in names:
                 raise ValueError(
-                    "`layer_decay` takes pairs of a layer, one of "
+                    "`layer_decay` takes a list of pairs, a layer, one of "
                     f"{', '.join(names)}, and its decay. Received: {pair!r}"
                 )
             _check("layer_decay", pair[1], int | float, 0, None)
+        pairs = tuple(map(tuple, self.layer_decay))
         object.__setattr__(self, "layer_decay", pairs)
 
     def _check_images(self):

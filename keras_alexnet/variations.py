@@ -140,7 +140,13 @@ def with_unit_range(architecture):
 
 def with_unit_deviation(architecture):
     """The same network, fed with ImageNet's mean 0 and deviation 1."""
-    return replace(architecture, preprocessing=TORCHVISION)
+    count = len(architecture.preprocessing.mean)  # one, where images are gray
+    preprocessing = replace(
+        TORCHVISION,
+        mean=TORCHVISION.mean[:count],
+        std=TORCHVISION.std[:count],
+    )
+    return replace(architecture, preprocessing=preprocessing)
 
 
 def with_relu_after_pool(architecture):

@@ -87,6 +87,13 @@ def test_other_ranges_of_the_input(name, expected):
     np.testing.assert_allclose(found, expected(pixels), atol=1e-6)
 
 
+def test_gray_images_have_one_mean_and_deviation():
+    pixels = np.full((1, 2, 2, 1), 255, "uint8")
+    gray = varied("unit_deviation", variant="lenet5")
+    found = ka.preprocess_input(pixels, gray)
+    np.testing.assert_allclose(found, (1 - 0.485) / 0.229, rtol=1e-6)
+
+
 def test_dropout_stands_before_the_last_layer_where_there_was_none():
     rows = with_dropout(ka.VARIANTS["cifar10_18pct"], 0.3).rows
     assert (rows[-2].name, rows[-2].rate) == ("dropout", 0.3)
