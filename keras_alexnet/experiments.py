@@ -69,7 +69,7 @@ _FIGURE1 = _experiment(
         "weight_decay": 0.0,
         "layer_decay": (),
     },
-    rates=(0.001, 0.003, 0.01, 0.03),
+    rates=(0.001, 0.003, 0.01, 0.03, 0.1),
 )
 
 # The 18 % net for a fourteenth of its epochs; the rate falls at the end too.
