@@ -25,6 +25,7 @@ _PLACES = {
     "PaperSGD": "optimization",
     "PixelsToInput": "pixels",
     "PlacedSGD": "two_devices",
+    "Plan": "planning",
     "PlateauDrops": "optimization",
     "RECIPES": "recipes",
     "Recipe": "recipe",

@@ -12,6 +12,7 @@ from keras_alexnet import cli_data
 from keras_alexnet import cli_export
 from keras_alexnet import cli_inside
 from keras_alexnet import cli_paper
+from keras_alexnet import cli_plan
 from keras_alexnet import cli_predict
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
@@ -98,6 +99,9 @@ def _parser():
     text = "check the paper's statements; differences, log, run: see there"
     paper = _command(commands, "paper", None, text)
     cli_paper.add_paper(paper, _format, _print)
+    text = "compute what GPUs and machines of a given speed need"
+    planned = _command(commands, "plan", None, text)
+    cli_plan.add_plan(planned, _positive, _format, _print)
     text = "read every image of a folder and tell what would stop a training"
     check = _command(commands, "check-data", None, text)
     cli_data.add_check_data(check)

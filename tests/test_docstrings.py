@@ -29,6 +29,7 @@ MODULES = (
     "similarity",
     "sliding",
     "tables",
+    "planning",
     "two_devices",
     "weight_writing",
     "weights",

@@ -69,6 +69,8 @@ LEVELS = {
     "conversion": 3,
     "trained": 4.2,
     "tables": 3,
+    "planning": 3.1,
+    "cli_plan": 5.8,
     "diagrams": 3,
     "figure2": 3,
     "recipe_table": 3.5,

@@ -1,0 +1,110 @@
+"""`ka.Plan` and `keras-alexnet plan`: against sums done by hand."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import keras_alexnet as ka
+
+PARAMETERS = 60_965_224
+# Facts, section 3: multiply-adds of the two-tower net, conv1's among them.
+FORWARD, CONV1 = 724_406_816, 105_415_200
+
+
+def command(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "keras_alexnet", "plan", *words],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_eight_gpus_of_one_machine():
+    plan = ka.Plan(gpus=8, images_per_second_per_gpu=2000)
+    assert plan.batch == 1024
+    assert plan.rate == pytest.approx(0.08)
+    assert plan.gflop_per_image == pytest.approx(
+        2 * (3 * FORWARD - CONV1) / 1e9, rel=1e-3
+    )
+    # Around a ring of eight, every gradient passes 2 * 7 times in eighths.
+    sent = 2 * 7 / 8 * PARAMETERS * 4
+    assert plan.exchange_bytes == pytest.approx((sent, 0))
+    assert plan.seconds == pytest.approx((128 / 2000, sent / 25e9))
+    limits = plan.limits
+    assert limits["GPUs"] == pytest.approx(16000)
+    assert limits["GPUs and exchange"] == pytest.approx(
+        1024 / (0.064 + sent / 25e9)
+    )
+    assert limits["disk"] == pytest.approx(2e9 / (256 * 256 * 3))
+    # The disk gives 10,173 images/s, less than the GPUs take.
+    assert plan.images_per_second == limits["disk"]
+    assert plan.first_limit == ("disk", pytest.approx(10172.5 / 16000, 1e-3))
+
+
+def test_several_machines_send_through_the_network():
+    plan = ka.Plan(64, 500, machines=8, network_gigabits=100, disk_gigabytes=50)
+    sent = 2 * 7 / 8 * PARAMETERS * 4
+    assert plan.exchange_bytes == pytest.approx((sent, sent))
+    exchanging = sent / 25e9 + sent / (100e9 / 8)
+    assert plan.seconds == pytest.approx((128 / 500, exchanging))
+    assert plan.images_per_second == pytest.approx(
+        64 * 128 / (128 / 500 + exchanging)
+    )
+    name, room = plan.first_limit
+    assert name == "exchange"
+    assert room == pytest.approx(0.256 / exchanging)
+
+
+def test_one_gpu_exchanges_nothing():
+    plan = ka.Plan(1, 40)
+    assert plan.seconds == (128 / 40, 0)
+    assert plan.images_per_second == pytest.approx(40)
+    assert "exchange" not in str(plan)
+    assert plan.first_limit[0] in ("cores", "disk")
+
+
+def test_the_rule_says_where_it_ends():
+    assert "LARS" not in str(ka.Plan(8, 1000))
+    assert "LARS" in str(ka.Plan(16, 1000))
+    assert "nobody" in str(ka.Plan(128, 1000))
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"gpus": 0}, "`gpus` must be positive"),
+        ({"gpus": 8, "machines": 3}, "divided evenly"),
+        ({"gpus": 8, "cores": -1}, "`cores` must be positive"),
+        ({"gpus": 8, "disk_gigabytes": float("nan")}, "`disk_gigabytes`"),
+    ],
+)
+def test_numbers_that_cannot_be(given, told):
+    with pytest.raises(ValueError, match=told):
+        ka.Plan(images_per_second_per_gpu=100, **given)
+
+
+def test_the_command_prints_what_the_class_computes():
+    words = ("--gpus", "8", "--images-per-second-per-gpu", "2000")
+    done = command(*words, "--cores", "2", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    plan = ka.Plan(8, 2000, cores=2)
+    assert json.loads(done.stdout) == json.loads(json.dumps(plan.to_dict()))
+    assert command(*words).stdout == f"{ka.Plan(8, 2000)}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--gpus", "8"),
+        ("--gpus", "8", "--images-per-second-per-gpu", "fast"),
+        ("--gpus", "8", "--images-per-second-per-gpu", "inf"),
+        ("--gpus", "9", "--images-per-second-per-gpu", "1", "--machines", "2"),
+    ],
+)
+def test_what_the_command_refuses(words):
+    done = command(*words)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
