@@ -1,1 +1,5 @@
-"""Side-by-side measurements, each a script: `python -m benchmarks.NAME`."""
+"""Measurements beside plain Keras and PyTorch: `python -m benchmarks`."""
+
+
+class Seconds(float):
+    """What a function has timed itself: an image, a step."""

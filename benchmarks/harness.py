@@ -1,0 +1,214 @@
+"""Rows of columns, measured in turn: each in its own process, all alive."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from dataclasses import field
+
+ROOT = pathlib.Path(__file__).parents[1]
+# A machine is idle when others take less than this share of it, looked at
+# for half a second; after so many seconds it is measured as it is.
+IDLE_SHARE, IDLE_SECONDS, PATIENCE = 0.1, 0.5, 60
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is compared: a function of this folder that makes a callable.
+
+    Args:
+        make: `"module:function"`.
+        given: Dict, its arguments, plain values.
+        needs: Package without which the column is left out.
+        environment: Dict of environment variables.
+        amount: How many images a call is about.
+    """
+
+    make: str
+    given: dict = field(default_factory=dict)
+    needs: str = ""
+    environment: dict = field(default_factory=dict)
+    amount: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured.
+
+    Args:
+        name: Its name on the command line.
+        title: What it is.
+        columns: Dict of name -> `Column`; the first is ours.
+        baseline: Name of the column that the others are compared with.
+        gflop: Of an image, if the row can be held against the machine's rate.
+        small: Whether `--quick` runs it.
+    """
+
+    name: str
+    title: str
+    columns: dict
+    baseline: str = ""
+    gflop: float = 0.0
+    small: bool = False
+
+
+class Worker:
+    """The process of one column."""
+
+    def __init__(self, column):
+        environment = {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "PYTHONPATH": str(ROOT),
+            **column.environment,
+        }
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.worker",
+                column.make,
+                json.dumps(column.given),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
+        self.seconds = []
+        try:
+            self.versions = self._answer()["versions"]
+        except RuntimeError:
+            self.kill()
+            raise
+
+    def _answer(self):
+        for line in self.process.stdout:
+            if line.startswith("@"):
+                answer = json.loads(line[1:])
+                if "error" in answer:
+                    raise RuntimeError(answer["error"])
+                return answer
+        raise RuntimeError(f"ended with {self.process.wait()}")
+
+    def run(self):
+        """One turn."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.seconds.append(statistics.median(self._answer()["seconds"]))
+
+    def end(self):
+        """Stop; the peak of memory in bytes."""
+        self.process.stdin.close()
+        peak = self._answer()["peak"]
+        self.process.wait()
+        return peak
+
+    def kill(self):
+        with self.process:  # closes its ends of the pipes
+            self.process.kill()
+
+
+def measure(row, rounds, told=print):
+    """Measure all columns of a row in turn.
+
+    Returns:
+        A dict as `results.json` has it.
+    """
+    workers, left_out = {}, {}
+    with contextlib.ExitStack() as stack:
+        for name, column in row.columns.items():
+            if column.needs and not _there(column.needs):
+                left_out[name] = f"{column.needs} is not installed"
+                continue
+            told(f"{row.name}: {name} prepares")
+            try:
+                workers[name] = Worker(column)
+            except RuntimeError as error:
+                left_out[name] = str(error)
+                told(f"{row.name}: {name} does not run: {left_out[name]}")
+                continue
+            stack.callback(workers[name].kill)
+        busy = 0
+        for number in range(rounds):
+            for worker in workers.values():
+                busy += not wait_until_idle()
+                worker.run()
+            told(f"{row.name}: round {number + 1} of {rounds}")
+        columns = {
+            name: _told(row.columns[name], worker)
+            for name, worker in workers.items()
+        }
+    return {
+        "title": row.title,
+        "baseline": row.baseline,
+        "gflop": row.gflop,
+        "rounds": rounds,
+        "busy_turns": busy,
+        "date": time.strftime("%Y-%m-%d"),
+        "columns": columns,
+        "left_out": left_out,
+    }
+
+
+def _told(column, worker):
+    quartiles = statistics.quantiles(worker.seconds * 2, n=4)
+    return {
+        "median_seconds": statistics.median(worker.seconds),
+        "quartiles_seconds": [quartiles[0], quartiles[2]],
+        "fastest_seconds": min(worker.seconds),
+        "turns_seconds": worker.seconds,
+        "amount": column.amount,
+        "peak_memory_bytes": worker.end(),
+        "versions": worker.versions,
+    }
+
+
+def _there(package):
+    with contextlib.suppress(ImportError):
+        return importlib.util.find_spec(package) is not None
+    return False
+
+
+def wait_until_idle():
+    """Wait for the others to end; whether they did in time."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        before = _ticks()
+        time.sleep(IDLE_SECONDS)
+        after = _ticks()
+        if after[0] - before[0] <= IDLE_SHARE * (after[1] - before[1]):
+            return True
+    return False
+
+
+def _ticks():
+    """The processors' ticks so far: `(busy, all)`."""
+    first = pathlib.Path("/proc/stat").read_text().splitlines()[0]
+    ticks = [int(word) for word in first.split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def machine():
+    """What it runs on."""
+    name = platform.processor() or platform.machine()
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    models = [x.split(": ")[1] for x in lines if x.startswith("model name")]
+    return {
+        "processor": models[0] if models else name,
+        "processors": os.cpu_count(),
+        "memory_gib": round(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        ),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }

@@ -1,0 +1,147 @@
+"""What Keras does: this package's networks, and the same as people write them.
+
+Each function prepares and gives back what is timed.
+"""
+
+import keras
+import numpy as np
+
+import keras_alexnet as ka
+
+
+class PlainNormalization(keras.layers.Layer):
+    """TensorFlow's own; it has no kernel for bfloat16 on a CPU."""
+
+    def call(self, x):
+        import tensorflow as tf
+
+        wide = tf.cast(x, "float32")
+        y = tf.nn.local_response_normalization(wide, 2, 2.0, 1e-4, 0.75)
+        return tf.cast(y, x.dtype)
+
+
+def plain(variant, pixels, classes):
+    """The network as listings have it."""
+    layers = keras.layers
+    towers = 2 if variant == "alexnet" else 1
+    norms = [PlainNormalization()] if variant == "alexnet" else []
+    more = [PlainNormalization()] if variant == "alexnet" else []
+    conv = {"padding": "same", "activation": "relu"}
+    if variant == "torchvision":
+        first = [
+            layers.ZeroPadding2D(2),
+            layers.Conv2D(64, 11, strides=4, activation="relu"),
+        ]
+        widths = (192, 384, 256, 256)
+    else:
+        first = [layers.Conv2D(96, 11, strides=4, activation="relu")]
+        widths = (256, 384, 384, 256)
+    dense = [
+        layers.Dense(4096, activation="relu"),
+        layers.Dropout(0.5),
+        layers.Dense(4096, activation="relu"),
+        layers.Dropout(0.5),
+    ]
+    if variant == "torchvision":
+        dense = [dense[1], dense[0], dense[3], dense[2]]
+    return keras.Sequential(
+        [
+            keras.Input((pixels, pixels, 3)),
+            *first,
+            *norms,
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(widths[0], 5, groups=towers, **conv),
+            *more,
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(widths[1], 3, **conv),
+            layers.Conv2D(widths[2], 3, groups=towers, **conv),
+            layers.Conv2D(widths[3], 3, groups=towers, **conv),
+            layers.MaxPooling2D(3, 2),
+            layers.Flatten(),
+            *dense,
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def network(variant, pixels, classes, precision, whose):
+    if precision != "float32":
+        keras.config.set_dtype_policy(f"mixed_{precision}")
+    if whose == "plain":
+        return plain(variant, pixels, classes)
+    return ka.AlexNet(variant, input_shape=(pixels, pixels, 3), classes=classes)
+
+
+def batch_of(batch, pixels, classes):
+    """Pixels less their mean, and labels, where the backend keeps them."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(0, 60, (batch, pixels, pixels, 3)).astype("float32")
+    y = generator.integers(0, classes, batch)
+    return keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
+
+
+def step(
+    variant,
+    batch,
+    pixels,
+    classes=1000,
+    precision="float32",
+    whose="ours",
+    replicas=1,
+):
+    """A training step: momentum and decay, the loss, no other metrics."""
+    from keras_alexnet.distribution import training_strategy
+
+    with training_strategy(devices=replicas).scope():
+        model = network(variant, pixels, classes, precision, whose)
+        optimizer = ka.PaperSGD(0.01)
+        if whose == "plain":
+            optimizer = keras.optimizers.SGD(
+                0.01, momentum=0.9, weight_decay=5e-4
+            )
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+    x, y = batch_of(batch, pixels, classes)
+    return lambda: model.train_on_batch(x, y)
+
+
+def inference(
+    variant, batch, pixels, precision="float32", whose="ours", classes=1000
+):
+    model = network(variant, pixels, classes, precision, whose)
+    x, _ = batch_of(batch, pixels, classes)
+    return lambda: model.predict_on_batch(x)
+
+
+def normalization(shape, whose):
+    """Forward and backward."""
+    import tensorflow as tf
+
+    normalize = PlainNormalization().call
+    if whose == "ours":
+        normalize = ka.LocalResponseNormalization()
+    x = tf.random.normal(shape, stddev=50.0)
+    upstream = tf.random.normal(shape)
+
+    @tf.function
+    def both():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = normalize(x)
+        return y, tape.gradient(y, x, upstream)
+
+    return lambda: both()
+
+
+def update(whose):
+    """The optimizer alone, for the 61 million parameters of the paper's."""
+    import tensorflow as tf
+
+    model = ka.AlexNet()
+    optimizer = ka.PaperSGD(0.01)
+    if whose == "plain":
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=5e-4)
+    weights = model.trainable_variables
+    optimizer.build(weights)
+    gradients = [tf.random.normal(w.shape, stddev=1e-3) for w in weights]
+    run = tf.function(lambda: optimizer.apply(gradients, weights))
+    return lambda: run()

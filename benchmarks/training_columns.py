@@ -1,0 +1,173 @@
+"""Training as a user starts it, against the step alone; what a checkpoint
+and a start cost."""
+
+import itertools
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from benchmarks import Seconds
+
+STEPS = 8
+
+
+def training(feed, batch, photos, scratch):
+    """`ka.train`'s own fit of `alexnet`, in seconds a step.
+
+    `feed` is `"memory"`, one batch of pixels again and again; `"photos"`,
+    JPEG files; `"shards"`, what prepare-data makes of them.
+    """
+    import tensorflow as tf
+
+    import keras_alexnet as ka
+    from benchmarks.feeding_columns import class_folders
+    from keras_alexnet.feeding import Feed
+    from keras_alexnet.feeding import fed_with_pixels
+    from keras_alexnet.skipping import SkippedFiles
+
+    root = class_folders(photos, f"{scratch}/photos")
+    if feed == "shards":
+        root = pathlib.Path(scratch, "shards")
+        if not root.exists():
+            ka.prepare_data(f"{scratch}/photos", root, verbose=False)
+    train, test = ka.load_examples(root)
+    recipe = ka.Recipe(
+        "cost", data=str(root), batch_size=batch, learning_rate=1e-4
+    )
+    run = ka.Run.create(tempfile.mkdtemp(), recipe, train.class_names)
+    strategy = tf.distribute.get_strategy()
+    skipped = SkippedFiles(len(train), 0.0)
+    source = Feed(run, train, test, strategy, skipped)
+    model, _ = fed_with_pixels(run, 3, strategy)
+    epochs = itertools.count()
+    one = None
+    if feed == "memory":
+        one = next(iter(source.training(0)))
+
+    def steps():
+        # A training begins its epochs so; the first batches of an epoch come
+        # while the last of the one before is trained on.
+        data = source.training(next(epochs))
+        if one is not None:
+            data = tf.data.Dataset.from_tensors(one).repeat()
+        stopwatch = Stopwatch()
+        model.fit(
+            data,
+            steps_per_epoch=STEPS + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[stopwatch.callback()],
+        )
+        return Seconds(stopwatch.seconds / STEPS)
+
+    return steps
+
+
+class Stopwatch:
+    """From the end of the first step to the end of the last."""
+
+    def callback(self):
+        import keras
+
+        return keras.callbacks.LambdaCallback(on_train_batch_end=self._batch)
+
+    def _batch(self, number, logs):
+        now = time.perf_counter()
+        if number == 0:
+            self._start = now
+        self.seconds = now - self._start
+
+
+def words(command):
+    """A command in a process of its own."""
+
+    def run():
+        subprocess.run(
+            [sys.executable, *command], check=True, capture_output=True
+        )
+
+    return run
+
+
+def checkpoint(whose, what):
+    """Save or restore the paper's network and its velocities, 466 MB."""
+    import keras
+
+    import keras_alexnet as ka
+
+    folder = pathlib.Path(tempfile.mkdtemp())
+    model = ka.AlexNet()
+    model.compile(ka.PaperSGD(0.01), "sparse_categorical_crossentropy")
+    x = np.zeros((1, 227, 227, 3), "float32")
+    model.train_on_batch(x, np.zeros(1))
+    if whose == "plain":
+        path = folder / "model.keras"
+        if what == "save":
+            return lambda: model.save(path)
+        model.save(path)
+        return lambda: keras.saving.load_model(path)
+    checkpoints = ka.Checkpoints(folder / "checkpoints", model, minutes=1e6)
+
+    def save():
+        checkpoints.step += 1
+        checkpoints.save()
+
+    if what == "save":
+        return save
+    save()
+    return lambda: checkpoints.restore()
+
+
+def torch_checkpoint(what):
+    import torch
+
+    from benchmarks.torch_columns import network
+
+    path = pathlib.Path(tempfile.mkdtemp()) / "model.pt"
+    model = network("alexnet", 1000)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    if what == "save":
+        return lambda: torch.save(state, path)
+    torch.save(state, path)
+
+    def restore():
+        read = torch.load(path, weights_only=True)
+        model.load_state_dict(read["model"])
+        optimizer.load_state_dict(read["optimizer"])
+
+    return restore
+
+
+def exported(form, batch):
+    """Latency of an exported network in its own runtime; `keras`: before."""
+    import keras
+
+    import keras_alexnet as ka
+    from keras_alexnet import runtimes
+
+    model = ka.AlexNet()
+    x = np.random.default_rng(0).normal(0, 60, (batch, 227, 227, 3))
+    x = x.astype("float32")
+    if form == "keras":
+        return lambda: model.predict_on_batch(x)
+    model.class_names = tuple(f"class {i}" for i in range(1000))
+    model.resize_pixels, model.checks_range = 256, True
+    generator = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        if weight.path.endswith("kernel"):
+            deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
+            weight.assign(generator.normal(0, deviation, weight.shape))
+    suffix = {"onnx": "net.onnx", "litert": "net.tflite", "openvino": "net.xml"}
+    path = pathlib.Path(tempfile.mkdtemp()) / suffix[form]
+    ka.export_model(model, path)
+    keras.backend.clear_session()
+    predict = runtimes.RUNTIMES[form](str(path))
+    return lambda: predict(x)
