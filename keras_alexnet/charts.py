@@ -63,8 +63,9 @@ def plot_confusion(matrix, class_names, to_file):
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
     if count <= 60:
-        axis.set_xticks(range(count), class_names, rotation=90)
-        axis.set_yticks(range(count), class_names)
+        plain = {"parse_math": False}  # "$" is a letter like others
+        axis.set_xticks(range(count), class_names, rotation=90, **plain)
+        axis.set_yticks(range(count), class_names, **plain)
     if count <= 20:
         for (row, column), number in np.ndenumerate(matrix):
             color = "white" if shares[row, column] > 0.5 else "black"
