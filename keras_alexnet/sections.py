@@ -121,14 +121,21 @@ def confusion(run):
 
 def predictions(run, data):
     """The surest answers with their images: right ones, wrong ones."""
-    answers = sure_answers(run, own_test_examples(run, data), PHOTOS)
+    try:
+        examples = own_test_examples(run, data)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} If the images are elsewhere now, `keras-alexnet report "
+            "RUN --data DIR` shows them."
+        ) from error
+    answers = sure_answers(run, examples, PHOTOS)
     text = (
         f"Asked anew for this page: {answers.right:,} of {answers.read:,} test "
         "images right. These are the ones that the network is surest of, as "
         "it sees them, with the probability that it gives its answer."
     )
     if answers.unread:
-        text += f" {answers.unread:,} files could not be read."
+        text += f" Files that could not be read: {answers.unread:,}."
     return (
         pages.paragraph(text)
         + "<h3>Best: right and sure</h3>\n"
@@ -225,9 +232,9 @@ def skipped_files(run):
     if not reasons:
         return pages.paragraph("No file had to be skipped.")
     rows = list(reasons.items())
-    text = f"{len(rows):,} files had to be skipped"
+    text = f"Files that had to be skipped: {len(rows):,}"
     if len(rows) > MOST_SKIPPED:
-        text += f"; the first {MOST_SKIPPED} (skipped.csv names all)"
+        text += f". The first {MOST_SKIPPED}; skipped.csv names all"
     header = ("file", "reason")
     return pages.paragraph(f"{text}.") + pages.table(
         "Skipped files", header, rows[:MOST_SKIPPED]
