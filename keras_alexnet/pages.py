@@ -23,11 +23,6 @@ def paragraph(text, kind=""):
     return f"{start}{escape(text)}</p>\n"
 
 
-def code(text):
-    """Lines to be copied."""
-    return f"<pre><code>{escape(text)}</code></pre>\n"
-
-
 def facts(values, kind=""):
     """Names and values, side by side where there is room.
 
@@ -55,6 +50,11 @@ def box(label, content, kind=""):
         f'<div class="{f"box {kind}".strip()}" role="region" tabindex="0" '
         f'aria-label="{escape(label)}">\n{content}</div>\n'
     )
+
+
+def code(label, text):
+    """Lines to be copied."""
+    return box(label, f"<pre><code>{escape(text)}</code></pre>\n")
 
 
 def table(label, header, rows, right=()):

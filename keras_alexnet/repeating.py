@@ -21,28 +21,29 @@ def repeating_text(run):
         run: A `Run`.
 
     Returns:
-        A line for the shell; where the command has no options for what the
-        recipe says, lines of Python.
+        A command for the shell; where it has no options for what the recipe
+        says, lines of Python.
     """
-    words = _words(run.recipe)
-    if words is None:
+    options = _options(run.recipe)
+    if options is None:
         return _python(run)
     if not run.results:
-        words += ["--run-dir", str(run.folder)]
-    return shlex.join(["keras-alexnet", "train", *words])
+        options["run-dir"] = str(run.folder)
+    lines = [f"--{name} {shlex.quote(text)}" for name, text in options.items()]
+    return " \\\n  ".join(["keras-alexnet train", *lines])
 
 
-def _words(recipe):
-    """The words behind `train`, or `None` if they cannot say it."""
+def _options(recipe):
+    """The options of `train`, or `None` if they cannot say it."""
     if recipe.name not in RECIPES or not recipe.data:
         return None
-    words = ["--recipe", recipe.name]
+    options = {"recipe": recipe.name}
     for name, value in _differences(recipe, RECIPES[recipe.name]).items():
         if name not in OPTIONS or value in (None, ()):
             return None
         text = ",".join(value) if isinstance(value, tuple) else str(value)
-        words += [f"--{OPTIONS[name]}", text]
-    return words
+        options[OPTIONS[name]] = text
+    return options
 
 
 def _python(run):

@@ -250,5 +250,5 @@ def repetition(run):
         "A run does not record on how many devices it was trained, nor "
         "whether with --deterministic."
     )
-    command = pages.code(repeating_text(run))
+    command = pages.code("Lines to copy", repeating_text(run))
     return pages.paragraph(text) + command + pages.paragraph(note, "soft")
