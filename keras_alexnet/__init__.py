@@ -68,6 +68,7 @@ _PLACES = {
     "train": "training",
     "training_batches": "pipeline",
     "two_device_alexnet": "two_devices",
+    "write_report": "report",
 }
 
 __all__ = [*_PLACES, "__version__"]

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito's colors, which color-blind people can tell apart.
 TRAINING, TEST = "#0072B2", "#D55E00"
+LETTERS = 30  # of a class's name; more would leave the matrix no room
 
 
 def plot_curves(log, to_file):
@@ -63,8 +64,10 @@ def plot_confusion(matrix, class_names, to_file):
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
     if count <= 60:
-        axis.set_xticks(range(count), class_names, rotation=90)
-        axis.set_yticks(range(count), class_names)
+        names = [_shortened(name) for name in class_names]
+        plain = {"parse_math": False}  # "$" is a letter like others
+        axis.set_xticks(range(count), names, rotation=90, **plain)
+        axis.set_yticks(range(count), names, **plain)
     if count <= 20:
         for (row, column), number in np.ndenumerate(matrix):
             color = "white" if shares[row, column] > 0.5 else "black"
@@ -72,6 +75,12 @@ def plot_confusion(matrix, class_names, to_file):
                 column, row, number, ha="center", va="center", color=color
             )
     figure.savefig(to_file, dpi=150)
+
+
+def _shortened(name):
+    """A name that fits; those of folders need not be UTF-8."""
+    name = name.encode(errors="replace").decode()
+    return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."
 
 
 def plot_training_errors(table, to_file):

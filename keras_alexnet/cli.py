@@ -14,6 +14,7 @@ from keras_alexnet import cli_inside
 from keras_alexnet import cli_paper
 from keras_alexnet import cli_plan
 from keras_alexnet import cli_predict
+from keras_alexnet import cli_report
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
 from keras_alexnet.architectures import VARIANTS
@@ -82,6 +83,8 @@ def _parser():
     )
     text = "test trained networks: top-1 and top-5 error, class by class"
     cli_predict.add_evaluate(_command(commands, "evaluate", None, text))
+    text = "write a page about a run: all that is known of it, in one file"
+    cli_report.add_report(_command(commands, "report", None, text))
     text = "name what is seen in image files"
     predict = _command(commands, "predict", None, text)
     cli_predict.add_predict(predict, _positive)

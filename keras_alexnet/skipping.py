@@ -1,6 +1,7 @@
 """Image files that cannot be used: counted, listed, and how many are borne."""
 
 import csv
+import io
 import pathlib
 import threading
 
@@ -30,13 +31,7 @@ class SkippedFiles:
         self._lock = threading.Lock()
         if self._list_file and self._list_file.exists():
             _drop_half_a_line(self._list_file)
-            with open(self._list_file, **FORM) as file:
-                rows = list(csv.reader(file))
-            if rows[:1] not in ([], [list(COLUMNS)]) or any(
-                len(row) != len(COLUMNS) for row in rows
-            ):
-                raise ValueError(f"{str(list_file)!r} is damaged.")
-            self.reasons = dict(rows[1:])
+            self.reasons = listed_files(self._list_file)
 
     def __len__(self):
         return len(self.reasons)
@@ -72,9 +67,29 @@ class SkippedFiles:
             )
 
 
+def listed_files(path):
+    """The files that such a list names, with the reasons.
+
+    Raises:
+        ValueError: if it is not such a list.
+    """
+    text = _whole_lines(pathlib.Path(path).read_bytes())
+    text = text.decode(FORM["encoding"], FORM["errors"])
+    rows = list(csv.reader(io.StringIO(text, FORM["newline"])))
+    if rows[:1] not in ([], [list(COLUMNS)]) or any(
+        len(row) != len(COLUMNS) for row in rows
+    ):
+        raise ValueError(f"{str(path)!r} is damaged.")
+    return dict(rows[1:])
+
+
+def _whole_lines(content):
+    """All but what a kill or a full disk has left at the end."""
+    return content[: content.rfind(b"\n") + 1]
+
+
 def _drop_half_a_line(path):
-    """What a kill or a full disk has left at the end."""
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
+    whole = _whole_lines(content)
     if whole != content:
         path.write_bytes(whole)

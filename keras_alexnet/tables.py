@@ -11,6 +11,8 @@ from keras_alexnet.arithmetic import trace
 from keras_alexnet.graphs import input_shapes
 from keras_alexnet.graphs import model_facts
 from keras_alexnet.graphs import shape_text
+from keras_alexnet.pages import paragraph
+from keras_alexnet.pages import table
 
 
 def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
@@ -111,6 +113,12 @@ class Table:
         return "\n".join([self._heading(), "", *table])
 
     _repr_markdown_ = to_markdown
+
+    def to_html(self):
+        """The table in HTML, as a part of a page."""
+        heading = self._heading()
+        cells = table(heading, self._header, self._cells(), self._right)
+        return paragraph(heading) + cells
 
 
 @dataclass(frozen=True, repr=False)

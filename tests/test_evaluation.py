@@ -295,6 +295,13 @@ def test_the_command(runs, photos, tmp_path, capsys):
         (photos / "c" / "broken.png").unlink()
 
 
+def test_a_class_may_have_any_name(tmp_path):
+    names = ["$\\frac{1$", "\udce4", "long " * 40]
+    plot_confusion(np.eye(3, dtype=int), names, tmp_path / "confusion.png")
+    picture = matplotlib.image.imread(tmp_path / "confusion.png")
+    assert (picture[..., 0] < 0.2).mean() > 0.02  # the matrix has its room
+
+
 def test_pictures_open(tmp_path):
     names = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
     with open(tmp_path / "log.csv", "w", newline="") as file:
