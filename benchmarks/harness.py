@@ -118,8 +118,14 @@ class Worker:
             self.process.kill()
 
 
-def measure(row, rounds, told=print):
+def measure(row, rounds, patience=PATIENCE, told=print):
     """Measure all columns of a row in turn.
+
+    Args:
+        row: A `Row`.
+        rounds: How many turns each column has.
+        patience: Seconds to wait for an idle machine before each.
+        told: Function that takes a line about what is done.
 
     Returns:
         A dict as `results.json` has it.
@@ -141,7 +147,7 @@ def measure(row, rounds, told=print):
         busy = 0
         for number in range(rounds):
             for worker in workers.values():
-                busy += not wait_until_idle()
+                busy += not wait_until_idle(patience)
                 worker.run()
             told(f"{row.name}: round {number + 1} of {rounds}")
         columns = {
@@ -179,9 +185,9 @@ def _there(package):
     return False
 
 
-def wait_until_idle():
+def wait_until_idle(patience):
     """Wait for the others to end; whether they did in time."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         before = _ticks()
         time.sleep(IDLE_SECONDS)

@@ -72,31 +72,53 @@ def grad_cam(trained, image, class_name=None):
     heat.values.shape  # (13, 13)
     ```
     """
-    model = trained.load_model(classifier_activation=None)
-    last, jump, rectified = _last_maps(trained.recipe.variant)
     crop, inputs = one_input(trained, image)
-    network = keras.Model(model.input, [_towers(model, last), model.outputs[0]])
-    inputs = tf.convert_to_tensor(inputs)
-    with tf.GradientTape() as tape:
-        # Frozen layers leave nothing else to be watched.
-        tape.watch(inputs)
-        maps, logits = network(inputs, training=False)
-        probabilities = tf.nn.softmax(logits)[0].numpy()
-        place = class_place(trained, class_name, probabilities)
-        logit = logits[:, place]
-    gradients = tape.gradient(logit, maps)
-    maps, gradients = (tf.concat(towers, -1)[0] for towers in (maps, gradients))
-    if not rectified:  # the ReLU stands behind the pooling, which is the same
-        maps = tf.nn.relu(maps)
-    weights = tf.reduce_mean(gradients, axis=(0, 1))
-    heat = tf.nn.relu(tf.tensordot(maps, weights, 1)).numpy()
-    return Heat(
-        heat,
-        crop,
-        _extent(crop.shape, heat.shape, jump),
-        trained.class_names[place],
-        float(probabilities[place]),
-    )
+    return GradCam(trained)(crop, inputs, class_name)
+
+
+class GradCam:
+    """Grad-CAM of a network that is asked more than once: loaded once.
+
+    Args:
+        trained: As in `grad_cam`.
+
+    Call arguments:
+        crop: What `one_input` gives of an image, what the network saw.
+        inputs: What `one_input` gives of it as well, what it was fed.
+        class_name: As in `grad_cam`.
+    """
+
+    def __init__(self, trained):
+        self._trained = trained
+        model = trained.load_model(classifier_activation=None)
+        last, self._jump, self._rectified = _last_maps(trained.recipe.variant)
+        outputs = [_towers(model, last), model.outputs[0]]
+        self._network = keras.Model(model.input, outputs)
+
+    def __call__(self, crop, inputs, class_name=None):
+        inputs = tf.convert_to_tensor(inputs)
+        with tf.GradientTape() as tape:
+            # Frozen layers leave nothing else to be watched.
+            tape.watch(inputs)
+            maps, logits = self._network(inputs, training=False)
+            probabilities = tf.nn.softmax(logits)[0].numpy()
+            place = class_place(self._trained, class_name, probabilities)
+            logit = logits[:, place]
+        gradients = tape.gradient(logit, maps)
+        maps, gradients = (
+            tf.concat(towers, -1)[0] for towers in (maps, gradients)
+        )
+        if not self._rectified:  # the ReLU is behind the pooling: the same
+            maps = tf.nn.relu(maps)
+        weights = tf.reduce_mean(gradients, axis=(0, 1))
+        heat = tf.nn.relu(tf.tensordot(maps, weights, 1)).numpy()
+        return Heat(
+            heat,
+            crop,
+            _extent(crop.shape, heat.shape, self._jump),
+            self._trained.class_names[place],
+            float(probabilities[place]),
+        )
 
 
 def _last_maps(variant):

@@ -9,6 +9,7 @@ import warnings
 
 from keras_alexnet import __version__
 from keras_alexnet import cli_data
+from keras_alexnet import cli_demo
 from keras_alexnet import cli_export
 from keras_alexnet import cli_inside
 from keras_alexnet import cli_paper
@@ -89,6 +90,8 @@ def _parser():
     predict = _command(commands, "predict", None, text)
     cli_predict.add_predict(predict, _positive)
     cli_inside.add_commands(commands, _command, _positive)
+    text = "serve a local page to try a network: drop a photo, see Grad-CAM"
+    cli_demo.add_demo(_command(commands, "demo", None, text))
     text = "write a trained network for another runtime, and prove it there"
     cli_export.add_export(_command(commands, "export", None, text))
     text = "turn weights of others into a Keras model, or ours into theirs"

@@ -11,12 +11,14 @@ from keras_alexnet.reading import read_picture
 from keras_alexnet.sources import Source
 
 
-def one_input(trained, image):
+def one_input(trained, image, to_input=None):
     """What a network sees of one image.
 
     Args:
         trained: A `Run` or a file of weights, from `open_trained`.
         image: Path of an image, or `uint8` array `(height, width, 3)`.
+        to_input: What `trained.pixels_to_input()` gave, if it is asked more
+            than once: it is compiled at its first call.
 
     Returns:
         The `uint8` crop, and what is made of it, as a batch.
@@ -29,7 +31,8 @@ def one_input(trained, image):
     crop = read_one(source.center_crop, image, sizes["crop_pixels"])
     flips = np.zeros(1, "uint8")
     shifts = np.zeros((1, sizes["channels"]), "float32")
-    inputs = trained.pixels_to_input()(crop[np.newaxis], flips, shifts)
+    to_input = to_input or trained.pixels_to_input()
+    inputs = to_input(crop[np.newaxis], flips, shifts)
     return crop, inputs
 
 

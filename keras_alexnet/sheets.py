@@ -141,7 +141,35 @@ def draw_overlay(image, heat, extent, title, label, smooth=False):
     axes = figure.subplots(1, 2)
     for axis in axes:
         _show(axis, image)
-    drawn = axes[1].imshow(
+    drawn = _lay(axes[1], heat, extent, image.shape, smooth)
+    bar = figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
+    bar.solids.set_alpha(1)
+    bar.ax.tick_params(labelsize=7)
+    figure.suptitle(_plain(title), size=9, parse_math=False)
+    return figure
+
+
+def draw_overlaid(image, heat, extent, pixels):
+    """A figure of an image with heat over it, and of nothing else.
+
+    Args:
+        image: As in `draw_overlay`.
+        heat: As in `draw_overlay`; colors pass into each other.
+        extent: As in `draw_overlay`.
+        pixels: Width of the picture.
+    """
+    height, width = image.shape[:2]
+    size = (pixels / DPI, pixels / DPI * height / width)
+    figure = Figure(figsize=size, dpi=DPI)
+    axis = figure.add_axes((0, 0, 1, 1))
+    _show(axis, image)
+    _lay(axis, heat, extent, image.shape, smooth=True)
+    return figure
+
+
+def _lay(axis, heat, extent, shape, smooth):
+    """Draw heat over an image, within the image's borders."""
+    drawn = axis.imshow(
         heat,
         cmap="inferno",
         alpha=0.6,
@@ -150,13 +178,9 @@ def draw_overlay(image, heat, extent, title, label, smooth=False):
         extent=extent,
         interpolation="bilinear" if smooth else "nearest",
     )
-    axes[1].set_xlim(-0.5, width - 0.5)
-    axes[1].set_ylim(height - 0.5, -0.5)
-    bar = figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
-    bar.solids.set_alpha(1)
-    bar.ax.tick_params(labelsize=7)
-    figure.suptitle(_plain(title), size=9, parse_math=False)
-    return figure
+    axis.set_xlim(-0.5, shape[1] - 0.5)
+    axis.set_ylim(shape[0] - 0.5, -0.5)
+    return drawn
 
 
 def _plain(text):

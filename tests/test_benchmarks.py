@@ -32,20 +32,14 @@ def benchmarks(*words):
     )
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """Does not wait for an idle machine, which a test run never is."""
-    monkeypatch.setattr("benchmarks.harness.PATIENCE", 0)
-
-
-def test_columns_in_turn(patient):
+def test_columns_in_turn():
     columns = {
         "small": Column(COPY, {"megabytes": 1}, amount=4),
         "large": Column(COPY, {"megabytes": 64}),
         "missing": Column(COPY, {"megabytes": 1}, needs="no_such_package"),
         "wrong": Column(COPY, {"megabytes": "many"}),
     }
-    result = measure(Row("copy", "Copying", columns, "large"), 3, quiet)
+    result = measure(Row("copy", "Copying", columns, "large"), 3, 0, quiet)
     small, large = (result["columns"][x] for x in ("small", "large"))
     assert len(small["turns_seconds"]) == len(large["turns_seconds"]) == 3
     assert small["median_seconds"] == statistics.median(small["turns_seconds"])

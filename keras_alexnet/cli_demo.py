@@ -1,0 +1,58 @@
+"""The command that serves a page to try a network: `demo`."""
+
+import argparse
+import sys
+
+from keras_alexnet.cli_predict import NETWORK
+from keras_alexnet.quiet import load_tensorflow
+
+HOST, PORT = "127.0.0.1", 7860
+
+
+def add_demo(parser):
+    """Give the parser of `demo` its options."""
+    parser.set_defaults(command=_demo)
+    parser.add_argument("network", metavar="RUN", help=NETWORK)
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=PORT,
+        metavar="N",
+        help=f"0 for any that is free; default: {PORT}",
+    )
+    parser.add_argument(
+        "--host",
+        default=HOST,
+        metavar="ADDRESS",
+        help=f"where to listen; default: {HOST}, this machine only",
+    )
+
+
+def _port(text):
+    digits = text.isascii() and text.isdecimal() and len(text) < 6
+    if not digits or int(text) > 65535:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a whole number from 0 to 65,535"
+        )
+    return int(text)
+
+
+def _demo(options):
+    load_tensorflow()
+    from keras_alexnet.demo import Demo
+    from keras_alexnet.demo_server import DemoServer
+    from keras_alexnet.trained import open_trained
+
+    demo = Demo(open_trained(options.network))
+    with DemoServer(demo, options.host, options.port) as server:
+        if not server.is_local:
+            print(
+                "keras-alexnet: warning: whoever can reach this machine can "
+                "use the page; it asks for no password and encrypts nothing.",
+                file=sys.stderr,
+            )
+        print(f"{server.address} (Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        finally:
+            demo.finish()
