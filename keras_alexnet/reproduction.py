@@ -2,11 +2,10 @@
 
 import csv
 import json
+import math
 import os
 import pathlib
 import platform
-import statistics
-from dataclasses import dataclass
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +13,13 @@ import numpy as np
 from keras_alexnet.charts import plot_errors
 from keras_alexnet.charts import plot_training_errors
 from keras_alexnet.checkpoint import Run
+from keras_alexnet.experiment_table import ExperimentTable
 from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.experiments import SEARCH_EPOCHS
-from keras_alexnet.experiments import Experiment
 from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.resuming import Diverged
-from keras_alexnet.tables import Table
 from keras_alexnet.training import train
 
 # What `quick` makes of an experiment: to see that it runs, not what it gives.
@@ -79,7 +77,7 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
         errors = {}
         if experiment.rates:
             errors = _errors_by_rate(experiment, recipe, place, options)
-            best = min(errors, key=errors.get)
+            best = min(errors, key=lambda rate: _slowness(errors[rate], recipe))
             recipe = replace(recipe, learning_rate=best)
         for seed in range(1, experiment.seeds + 1):
             run = _trained(
@@ -121,20 +119,19 @@ def _trained(recipe, folder, options):
 
 
 def _errors_by_rate(experiment, recipe, place, options):
-    """The training error after a few epochs with each rate, in percent; that
-    of a training that diverges is missing."""
+    """The training errors in percent of a few epochs with each rate; those of
+    a training that diverges are missing."""
     errors = {}
     for rate in experiment.rates:
         tried = replace(
             recipe,
             learning_rate=rate,
             epochs=min(SEARCH_EPOCHS, recipe.epochs),
-            stop_accuracy=None,
             seed=0,
         )
         try:
             run = _trained(tried, place / f"rate-{rate:g}", options)
-            errors[rate] = _training_errors(run)[-1]
+            errors[rate] = _training_errors(run)
         except Diverged:
             continue
     if not errors:
@@ -145,6 +142,18 @@ def _errors_by_rate(experiment, recipe, place, options):
     return errors
 
 
+def _slowness(errors, recipe):
+    """Of a rate, to be compared: the epochs that it took, if it got where the
+    training stops, then the error."""
+    stops = _stops_at(recipe)
+    return (len(errors) if errors[-1] <= stops else math.inf, errors[-1])
+
+
+def _stops_at(recipe):
+    """The training error in percent at which a training is at its end."""
+    return 100 * (1 - (recipe.stop_accuracy or 1))
+
+
 def _training_errors(run):
     with open(run.path("log.csv"), newline="") as file:
         return [100 * (1 - float(r["accuracy"])) for r in csv.DictReader(file)]
@@ -153,16 +162,20 @@ def _training_errors(run):
 def _row(arm, run, errors_by_rate):
     """What a training gave."""
     errors, recipe = _training_errors(run), run.recipe
-    reached = 100 * (1 - (recipe.stop_accuracy or 0))
     started = run.path("recipe.json").stat().st_mtime
     ended = run.path("results.json").stat().st_mtime
     return {
         "arm": arm,
         "seed": recipe.seed,
         "learning_rate": recipe.learning_rate,
-        "searched_errors_percent": errors_by_rate,
+        "searched_errors_percent": {
+            rate: found[-1] for rate, found in errors_by_rate.items()
+        },
+        "searched_epochs": {
+            rate: len(found) for rate, found in errors_by_rate.items()
+        },
         "epochs": len(errors),
-        "reached": errors[-1] <= reached,
+        "reached": errors[-1] <= _stops_at(recipe),
         "training_errors_percent": errors,
         "top1_error_percent": run.results["top1_error_percent"],
         "examples": run.results["examples"],
@@ -193,100 +206,3 @@ def _write(table, folder):
         plot = plot_training_errors
     with replacing(folder / "results.png") as path:
         plot(table, path)
-
-
-@dataclass(frozen=True, repr=False)
-class ExperimentTable(Table):
-    """What an experiment's ways gave, one line each.
-
-    Args:
-        experiment: The `Experiment`.
-        rows: A dict for each training.
-        hardware: What it ran on.
-    """
-
-    experiment: Experiment
-    rows: tuple
-    hardware: str
-
-    _right = (1, 2, 3, 4)
-
-    @property
-    def _header(self):
-        if self.experiment.counts_epochs:
-            error = 100 * (1 - self.experiment.recipe.stop_accuracy)
-            measure = f"epochs to {error:.0f} % training error"
-            compared = f"so many times faster than {self._first}"
-        else:
-            measure = "test error, %"
-            compared = f"points more than {self._first}"
-        return ("", "rate", f"{measure}, by seed", "mean", compared)
-
-    @property
-    def _first(self):
-        return next(iter(self.experiment.arms))
-
-    def values(self, arm):
-        """The measure of each training of one way."""
-        key = "top1_error_percent"
-        if self.experiment.counts_epochs:
-            key = "epochs"
-        return [row[key] for row in self.rows if row["arm"] == arm]
-
-    def compared(self, arm):
-        """Each training against the first way's of the same seed."""
-        pairs = zip(self.values(self._first), self.values(arm), strict=False)
-        if self.experiment.counts_epochs:
-            return [other / value for other, value in pairs]
-        return [value - other for other, value in pairs]
-
-    def to_dict(self):
-        """All trainings, as plain values."""
-        return {
-            "experiment": self.experiment.name,
-            "paper": self.experiment.says,
-            "data": self.experiment.data,
-            "hardware": self.hardware,
-            "trainings": list(self.rows),
-        }
-
-    def _heading(self):
-        minutes = sum(row["minutes"] for row in self.rows)
-        return (
-            f"{self.experiment.title}. {self.experiment.says}. "
-            f"Measured on {self.hardware}, {minutes:.0f} minutes in all."
-        )
-
-    def _cells(self):
-        cells = []
-        for arm in dict.fromkeys(row["arm"] for row in self.rows):
-            rows = [row for row in self.rows if row["arm"] == arm]
-            values = [
-                self._text(value, row["reached"])
-                for value, row in zip(self.values(arm), rows, strict=True)
-            ]
-            compared = self.compared(arm)
-            told = "" if arm == self._first else self._spread(compared)
-            cells.append(
-                (
-                    arm,
-                    f"{rows[0]['learning_rate']:g}",
-                    ", ".join(values),
-                    f"{statistics.mean(self.values(arm)):.2f}",
-                    told,
-                )
-            )
-        return cells
-
-    def _text(self, value, reached):
-        if not self.experiment.counts_epochs:
-            return f"{value:.2f}"
-        return str(value) if reached else f"more than {value}"
-
-    def _spread(self, values):
-        sign = "" if self.experiment.counts_epochs else "+"
-        mean, least, most = (
-            f"{value:{sign}.2f}"
-            for value in (statistics.mean(values), min(values), max(values))
-        )
-        return f"{mean} ({least} to {most})"

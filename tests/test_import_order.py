@@ -71,6 +71,7 @@ LEVELS = {
     "trained": 4.2,
     "tables": 3,
     "planning": 3.1,
+    "experiment_table": 3.1,
     "cli_plan": 5.8,
     "diagrams": 3,
     "figure2": 3,
