@@ -241,8 +241,9 @@ class Plan(Table):
             ("a GPU sends", within, self.link_gigabytes),
             ("a machine sends", between, self.network_gigabits / 8),
         ):
-            told = f"a step, in float32, at {speed:g} GB/s"
-            rows.append((what, f"{size / 1e6:,.0f} MB", told))
+            if size:
+                told = f"a step, in float32, at {speed:g} GB/s"
+                rows.append((what, f"{size / 1e6:,.0f} MB", told))
         if between:
             needed = 8 * between / (0.1 * computing) / 1e9
             told = "the exchange between machines as a tenth of the step"

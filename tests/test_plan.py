@@ -1,6 +1,8 @@
 """`ka.Plan` and `keras-alexnet plan`: against sums done by hand."""
 
 import json
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -108,3 +110,16 @@ def test_what_the_command_refuses(words):
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_the_page_is_what_the_command_prints():
+    page = pathlib.Path(__file__).parents[1] / "docs" / "scaling.md"
+    parts = re.findall(
+        r"```sh\nkeras-alexnet plan (.*)\n```\n\n(.*?)\n(?=\n##|\Z)",
+        page.read_text(),
+        re.DOTALL,
+    )
+    assert len(parts) == 4
+    for words, printed in parts:
+        done = command(*words.split(), "--format", "markdown")
+        assert done.stdout.strip() == printed.strip()
