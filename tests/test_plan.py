@@ -115,7 +115,7 @@ def test_what_the_command_refuses(words):
 def test_the_page_is_what_the_command_prints():
     page = pathlib.Path(__file__).parents[1] / "docs" / "scaling.md"
     parts = re.findall(
-        r"```sh\nkeras-alexnet plan (.*)\n```\n\n(.*?)\n(?=\n##|\Z)",
+        r"```sh\nkeras-alexnet plan ([^\n]*)\n```\n\n(.*?)\n(?=\n##|\Z)",
         page.read_text(),
         re.DOTALL,
     )
