@@ -87,19 +87,13 @@ def step(
     classes=1000,
     precision="float32",
     whose="ours",
-    replicas=1,
 ):
     """A training step: momentum and decay, the loss, no other metrics."""
-    from keras_alexnet.distribution import training_strategy
-
-    with training_strategy(devices=replicas).scope():
-        model = network(variant, pixels, classes, precision, whose)
-        optimizer = ka.PaperSGD(0.01)
-        if whose == "plain":
-            optimizer = keras.optimizers.SGD(
-                0.01, momentum=0.9, weight_decay=5e-4
-            )
-        model.compile(optimizer, "sparse_categorical_crossentropy")
+    model = network(variant, pixels, classes, precision, whose)
+    optimizer = ka.PaperSGD(0.01)
+    if whose == "plain":
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=5e-4)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
     x, y = batch_of(batch, pixels, classes)
     return lambda: model.train_on_batch(x, y)
 

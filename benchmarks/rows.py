@@ -249,12 +249,27 @@ def growth_row(name, what, values):
     columns = {}
     for value in values:
         given = {"variant": "alexnet", "batch": 32, "pixels": 227, what: value}
-        if what == "replicas":
-            given["batch"] = 32 * value
         columns[f"{value:,}"] = Column(
             "benchmarks.keras_columns:step", given, amount=given["batch"]
         )
     return Row(f"growth-{name}", f"How cost grows: {name}", columns)
+
+
+def replicas_row(photos, scratch):
+    """Two virtual devices, or two processes as machines: the same cores."""
+    make = "benchmarks.training_columns"
+    given = {"feed": "shards", "photos": photos, "scratch": scratch}
+    columns = {}
+    for name, function, more in (
+        ("one device", "training", {}),
+        ("two devices", "training", {"replicas": 2}),
+        ("two machines", "on_machines", {"count": 2}),
+    ):
+        columns[name] = Column(
+            f"{make}:{function}", {**given, "batch": 64, **more}, amount=64
+        )
+    title = "How cost grows: replicas, batch 64 in all, the same two cores"
+    return Row("growth-replicas", title, columns, "one device")
 
 
 def all_rows(photos, scratch):
@@ -271,12 +286,12 @@ def all_rows(photos, scratch):
     rows.append(update_row())
     if photos:
         rows += [feeding_row(photos, scratch), training_row(photos, scratch)]
+        rows.append(replicas_row(photos, scratch))
     rows += [start_row(), checkpoint_row("save"), checkpoint_row("restore")]
     rows += [export_row(1), export_row(32)]
     rows += [
         growth_row("batch", "batch", (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-        growth_row("image side", "pixels", (67, 99, 131, 163, 195, 227, 291)),
+        growth_row("side", "pixels", (67, 99, 131, 163, 195, 227, 291)),
         growth_row("classes", "classes", (5, 100, 1000, 10000, 21841)),
-        growth_row("replicas of 32 images", "replicas", (1, 2)),
     ]
-    return {row.name.replace(" ", "-"): row for row in rows}
+    return {row.name: row for row in rows}

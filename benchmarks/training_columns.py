@@ -1,8 +1,12 @@
 """Training as a user starts it, against the step alone; what a checkpoint
 and a start cost."""
 
+import atexit
 import itertools
+import json
+import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +19,7 @@ from benchmarks import Seconds
 STEPS = 8
 
 
-def training(feed, batch, photos, scratch):
+def training(feed, batch, photos, scratch, replicas=1):
     """`ka.train`'s own fit of `alexnet`, in seconds a step.
 
     `feed` is `"memory"`, one batch of pixels again and again; `"photos"`,
@@ -25,10 +29,13 @@ def training(feed, batch, photos, scratch):
 
     import keras_alexnet as ka
     from benchmarks.feeding_columns import class_folders
+    from keras_alexnet.distribution import training_strategy
     from keras_alexnet.feeding import Feed
     from keras_alexnet.feeding import fed_with_pixels
     from keras_alexnet.skipping import SkippedFiles
 
+    # First: later there are no more virtual devices to be had.
+    strategy = training_strategy(devices=replicas if replicas > 1 else None)
     root = class_folders(photos, f"{scratch}/photos")
     if feed == "shards":
         root = pathlib.Path(scratch, "shards")
@@ -39,7 +46,6 @@ def training(feed, batch, photos, scratch):
         "cost", data=str(root), batch_size=batch, learning_rate=1e-4
     )
     run = ka.Run.create(tempfile.mkdtemp(), recipe, train.class_names)
-    strategy = tf.distribute.get_strategy()
     skipped = SkippedFiles(len(train), 0.0)
     source = Feed(run, train, test, strategy, skipped)
     model, _ = fed_with_pixels(run, 3, strategy)
@@ -55,16 +61,43 @@ def training(feed, batch, photos, scratch):
         if one is not None:
             data = tf.data.Dataset.from_tensors(one).repeat()
         stopwatch = Stopwatch()
-        model.fit(
-            data,
-            steps_per_epoch=STEPS + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[stopwatch.callback()],
-        )
+        with strategy.scope():
+            model.fit(
+                data,
+                steps_per_epoch=STEPS + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[stopwatch.callback()],
+            )
         return Seconds(stopwatch.seconds / STEPS)
 
     return steps
+
+
+def on_machines(count, **given):
+    """`training` on several machines, processes of this one."""
+    ports = []
+    for _ in range(count):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    for index in reversed(range(count)):
+        task = {"type": "worker", "index": index}
+        cluster = {"worker": addresses}
+        config = json.dumps({"cluster": cluster, "task": task})
+        os.environ["TF_CONFIG"] = config
+        if index:
+            # It goes on for as long as this one has turns, and ends with it.
+            code = (
+                "import json, sys; from benchmarks.training_columns import "
+                "training; steps = training(**json.loads(sys.argv[1]))\n"
+                "while True: steps()"
+            )
+            words = [sys.executable, "-c", code, json.dumps(given)]
+            other = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+            atexit.register(other.kill)
+    return training(**given)
 
 
 class Stopwatch:
