@@ -89,14 +89,8 @@ def on_page_content(html, page, config, files):
 
 
 def on_post_build(config):
-    light, dark = (
-        HtmlFormatter(style=style).get_style_defs(prefix)
-        for style, prefix in (
-            ("default", ".codehilite"),
-            ("github-dark", "[data-bs-theme=dark] .codehilite"),
-        )
-    )
-    # Pygments' own background would be a box in the box.
-    rules = re.sub(r"background: #\w+;?", "", f"{light}\n{dark}")
-    path = Path(config.site_dir) / "css" / "code.css"
-    path.write_text(rules)
+    for mode, style in (("light", "default"), ("dark", "github-dark")):
+        rules = HtmlFormatter(style=style).get_style_defs(".codehilite")
+        # Pygments' own background would be a box in the box.
+        rules = re.sub(r"background: #\w+;?", "", rules)
+        (Path(config.site_dir) / "css" / f"code-{mode}.css").write_text(rules)

@@ -100,7 +100,8 @@ def test_sessions_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / f"{name}.md").read_text()
     namespace = {"__name__": "__main__"}
-    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
+    parser = doctest.DocTestParser()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     sessions = list(blocks(text, "pycon"))
     assert sessions
     report = io.StringIO()
