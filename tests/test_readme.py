@@ -29,3 +29,35 @@ def test_pictures_and_links_exist():
 def test_names_exist():
     for name in set(re.findall(r"ka\.(\w+)", README)):
         assert hasattr(ka, name), name
+
+
+def in_sections(text):
+    return re.split(r"^## .*$", text, flags=re.M)
+
+
+def commands(text):
+    """The blocks of code without their comments, which are translated."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    return [(kind, re.sub(r" *#.*", "", code)) for kind, code in blocks]
+
+
+def test_chinese_readme_says_the_same():
+    """Sections, commands, numbers, names, links: all but the words."""
+    chinese = (ROOT / "README.zh.md").read_text()
+    assert commands(chinese) == commands(README)
+    pairs = zip(in_sections(README), in_sections(chinese), strict=True)
+    for theirs, ours in pairs:
+        for kind in (
+            r"\d[\d,.]*\d|\d",  # numbers
+            r"`[^`\n]+`",  # names
+            r"^\|[ :|-]+\|$",  # what a table looks like
+            r"^\| \w+ \|.* M \|",  # the figures of a variant
+            r"\]\(([^)]*)\)",  # links
+            r"^- \*\*",
+        ):
+            expected = sorted(re.findall(kind, theirs, re.M))
+            found = sorted(re.findall(kind, ours, re.M))
+            if kind.endswith(r"\)"):  # each leads to the other
+                expected = [x for x in expected if not x.startswith("README")]
+                found = [x for x in found if not x.startswith("README")]
+            assert found == expected
