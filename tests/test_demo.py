@@ -206,7 +206,10 @@ def test_sizes_are_limited(server, photos):
     assert refused(server, data=bytes(most))[0] == 422
     # Not said, or said wrongly; chunks have no size.
     assert refused(server, data=None)[0] == 422  # http.client says 0
-    assert refused(server, data=iter([b"abc"]))[0] == 411
+    # The head alone: a body that nobody reads could break the pipe.
+    head = "POST /answer HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+    answer = raw(server, f"{head}chunked\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.0 411 ")
     for size in ("-1", "x", "9" * 40, "1_0", "٣"):
         head = "POST /answer HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
         answer = raw(server, f"{head}{size}\r\n\r\n".encode())
