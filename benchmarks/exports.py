@@ -36,6 +36,17 @@ FILES = {
 BATCH = 32
 
 
+def give_random_weights(model):
+    """He's initial values, which let images through."""
+    generator = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        values = np.zeros(weight.shape)
+        if weight.path.endswith("kernel"):
+            deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
+            values = generator.normal(0, deviation, weight.shape)
+        weight.assign(values)
+
+
 def random_network(variant, photos, data):
     """A network of random weights that tells photos apart."""
     labels, names = None, tuple(f"class {i}" for i in range(1000))
@@ -48,13 +59,7 @@ def random_network(variant, photos, data):
     model = ka.AlexNet(variant, classes=len(names))
     model.class_names, model.resize_pixels = names, 256
     model.checks_range = True  # it is known how it is fed
-    generator = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        values = np.zeros(weight.shape)
-        if weight.path.endswith("kernel"):
-            deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
-            values = generator.normal(0, deviation, weight.shape)
-        weight.assign(values)
+    give_random_weights(model)
     network, last = Network.of(model), model.layers[-1]
     images = np.concatenate([network.read(photo) for photo in photos])
     hidden = keras.Model(model.input, last.input)

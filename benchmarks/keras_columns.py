@@ -24,8 +24,10 @@ def plain(variant, pixels, classes):
     """The network as listings have it."""
     layers = keras.layers
     towers = 2 if variant == "alexnet" else 1
-    norms = [PlainNormalization()] if variant == "alexnet" else []
-    more = [PlainNormalization()] if variant == "alexnet" else []
+
+    def normalization():
+        return [PlainNormalization()] if variant == "alexnet" else []
+
     conv = {"padding": "same", "activation": "relu"}
     if variant == "torchvision":
         first = [
@@ -48,10 +50,10 @@ def plain(variant, pixels, classes):
         [
             keras.Input((pixels, pixels, 3)),
             *first,
-            *norms,
+            *normalization(),
             layers.MaxPooling2D(3, 2),
             layers.Conv2D(widths[0], 5, groups=towers, **conv),
-            *more,
+            *normalization(),
             layers.MaxPooling2D(3, 2),
             layers.Conv2D(widths[1], 3, **conv),
             layers.Conv2D(widths[2], 3, groups=towers, **conv),

@@ -3,6 +3,7 @@
 from benchmarks.harness import Column
 from benchmarks.harness import Row
 from keras_alexnet.arithmetic import trace
+from keras_alexnet.arithmetic import training_operations
 
 PIXELS = {"alexnet": 227, "single_tower": 227, "torchvision": 224}
 OURS, PLAIN, JAX = "keras_alexnet", "plain Keras", "keras_alexnet on JAX"
@@ -22,11 +23,10 @@ SIZE = 4096  # of the matrices
 
 
 def gflop(variant, training):
-    """Of an image; conv1's input needs no gradient."""
-    layers = trace(variant)
-    conv1 = [x for x in layers if x.name.startswith("conv1")]
-    whole, first = (sum(x.multiply_adds for x in y) for y in (layers, conv1))
-    return 2e-9 * (3 * whole - first if training else whole)
+    """Of an image."""
+    if training:
+        return training_operations(variant) / 1e9
+    return 2e-9 * sum(layer.multiply_adds for layer in trace(variant))
 
 
 def network_rows(kind, variant, batch, precision):
@@ -161,12 +161,12 @@ def feeding_row(photos, scratch):
 
 
 def training_row(photos, scratch, batch=32):
-    """From photos to trained weights."""
+    """The step with its feeding; without checkpoints, which have rows."""
     make = "benchmarks.training_columns:training"
     given = {"batch": batch, "photos": photos, "scratch": scratch}
     return Row(
         "training",
-        f"Training of `alexnet` by `ka.train`, a step of {batch}",
+        f"A step of {batch} of `alexnet`, fed as `ka.train` feeds it",
         {
             name: Column(make, {**given, "feed": feed}, amount=batch)
             for name, feed in {

@@ -20,7 +20,7 @@ STEPS = 8
 
 
 def training(feed, batch, photos, scratch, replicas=1):
-    """`ka.train`'s own fit of `alexnet`, in seconds a step.
+    """`alexnet` fed and fitted as `ka.train` does it, in seconds a step.
 
     `feed` is `"memory"`, one batch of pixels again and again; `"photos"`,
     JPEG files; `"shards"`, what prepare-data makes of them.
@@ -184,6 +184,7 @@ def exported(form, batch):
     import keras
 
     import keras_alexnet as ka
+    from benchmarks.exports import give_random_weights
     from keras_alexnet import runtimes
 
     model = ka.AlexNet()
@@ -193,11 +194,7 @@ def exported(form, batch):
         return lambda: model.predict_on_batch(x)
     model.class_names = tuple(f"class {i}" for i in range(1000))
     model.resize_pixels, model.checks_range = 256, True
-    generator = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        if weight.path.endswith("kernel"):
-            deviation = np.sqrt(2 / np.prod(weight.shape[:-1]))
-            weight.assign(generator.normal(0, deviation, weight.shape))
+    give_random_weights(model)
     suffix = {"onnx": "net.onnx", "litert": "net.tflite", "openvino": "net.xml"}
     path = pathlib.Path(tempfile.mkdtemp()) / suffix[form]
     ka.export_model(model, path)

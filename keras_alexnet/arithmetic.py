@@ -199,6 +199,20 @@ def trace(variant, input_shape=None, classes=None, padding=None):
     return _trace(architecture, tuple(shape), classes)
 
 
+def training_operations(variant):
+    """Floating-point operations of one image's training step.
+
+    A multiply-add is two. Backward takes twice what forward takes, but for
+    the first convolution, whose input needs no gradient.
+    """
+    layers = trace(variant)
+    conv1 = [layer for layer in layers if layer.name.startswith("conv1")]
+    whole, first = (
+        sum(layer.multiply_adds for layer in some) for some in (layers, conv1)
+    )
+    return 2 * (3 * whole - first)
+
+
 def _trace(architecture, shape, classes):
     facts, field, jump = [], 1, 1
     for row in architecture.rows:

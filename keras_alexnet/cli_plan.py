@@ -2,22 +2,25 @@
 
 import argparse
 import math
+from dataclasses import MISSING
+from dataclasses import fields
 
-# The options, as `Plan` has them, and what to say of each.
-COUNTS = {
-    "machines": "among which the GPUs are divided evenly; default: 1",
-    "batch_per_gpu": "images that a GPU takes in a step; default: 128",
-    "cores": "CPU cores of each machine; default: 32",
-}
-SPEEDS = {
-    "disk_gigabytes": "a second, that each machine reads; default: 2",
-    "link_gigabytes": "a second, from GPU to GPU in a machine; default: 25",
-    "network_gigabits": "a second, from machine to machine; default: 25",
+from keras_alexnet.planning import Plan
+
+HELP = {
+    "gpus": "of all machines together",
+    "images_per_second_per_gpu": "what one GPU trains alone, as measured",
+    "machines": "among which the GPUs are divided evenly",
+    "batch_per_gpu": "images that a GPU takes in a step",
+    "cores": "CPU cores of each machine",
+    "disk_gigabytes": "a second, that each machine reads",
+    "link_gigabytes": "a second, from GPU to GPU in a machine",
+    "network_gigabits": "a second, from machine to machine",
 }
 
 
 def add_plan(parser, positive, add_format, show):
-    """Give the parser of `plan` its options.
+    """Give the parser of `plan` its options, which are the fields of `Plan`.
 
     Args:
         parser: The parser.
@@ -27,29 +30,21 @@ def add_plan(parser, positive, add_format, show):
     """
 
     def command(options):
-        from keras_alexnet.planning import Plan
-
-        names = ("gpus", "images_per_second_per_gpu", *COUNTS, *SPEEDS)
-        given = {name: getattr(options, name) for name in names}
-        given = {k: v for k, v in given.items() if v is not None}
+        given = {name: getattr(options, name) for name in HELP}
         show(Plan(**given), options.format)
 
     parser.set_defaults(command=command)
-    parser.add_argument("--gpus", required=True, type=positive, metavar="N")
-    parser.add_argument(
-        "--images-per-second-per-gpu",
-        required=True,
-        type=_speed,
-        metavar="RATE",
-        help="what one GPU trains alone, as measured",
-    )
-    for told, kind, metavar in (
-        (COUNTS, positive, "N"),
-        (SPEEDS, _speed, "RATE"),
-    ):
-        for name, text in told.items():
-            option = f"--{name.replace('_', '-')}"
-            parser.add_argument(option, type=kind, metavar=metavar, help=text)
+    for field in fields(Plan):
+        whole, required = field.type is int, field.default is MISSING
+        text = HELP[field.name]
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            required=required,
+            default=None if required else field.default,
+            type=positive if whole else _speed,
+            metavar="N" if whole else "RATE",
+            help=text if required else f"{text}; default: {field.default:g}",
+        )
     add_format(parser, "text", "markdown", "json")
 
 

@@ -37,7 +37,7 @@ def test_columns_in_turn():
         "small": Column(COPY, {"megabytes": 1}, amount=4),
         "large": Column(COPY, {"megabytes": 64}),
         "missing": Column(COPY, {"megabytes": 1}, needs="no_such_package"),
-        "wrong": Column(COPY, {"megabytes": "many"}),
+        "wrong": Column(COPY, {"megabytes": None}),
     }
     result = measure(Row("copy", "Copying", columns, "large"), 3, 0, quiet)
     small, large = (result["columns"][x] for x in ("small", "large"))

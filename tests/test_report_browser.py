@@ -1,29 +1,12 @@
 """The page about a run in a real browser, on a wide screen and on a phone."""
 
-import shutil
-
 import pytest
+from browser import open_browser
 from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="needs `apt-get install chromium chromium-driver`",
-)
-OPTIONS = (
-    "--headless",
-    "--no-sandbox",  # a container's root has none
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 CLASSES = ("<img src=x onerror=alert(1)>", "a-very-long-name-" * 6, "c")
 
 # For each text its contrast (WCAG 2's formula) and the size of its letters.
@@ -79,31 +62,15 @@ def page(tmp_path_factory):
     return ka.write_report(run)
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for option in (*OPTIONS, f"--user-data-dir={profile}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(DRIVER)
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_opens_and_can_be_read(driver, page, width, scheme):
-    screen = {"width": width, "height": 844, "deviceScaleFactor": 1}
-    screen["mobile"] = width < 500
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [feature]}
-    )
-    driver.get(page.as_uri())
+def test_opens_and_can_be_read(page, width, dark):
+    with open_browser(width, dark=dark) as driver:
+        driver.get(page.as_uri())
+        _check(driver, width, dark)
+
+
+def _check(driver, width, dark):
     ask = driver.execute_script
     driver.set_script_timeout(60)
     driver.execute_async_script(
@@ -133,5 +100,5 @@ def test_opens_and_can_be_read(driver, page, width, scheme):
     assert len(texts) > 200
     assert [each for each in texts if each[1] < 4.5] == []
     assert min(size for _, _, size in texts) >= 13
-    dark = ask("return getComputedStyle(document.body).backgroundColor")
-    assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
+    paper = ask("return getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (not dark)
