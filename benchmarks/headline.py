@@ -16,7 +16,7 @@ ROWS = {
     "inference-alexnet-32-float32": "inference of `alexnet`, batch 32",
     "normalization-conv1": "normalization, both ways, (32, 55, 55, 96)",
     "normalization-conv2": "normalization, both ways, (32, 27, 27, 256)",
-    "checkpoint-save": "a checkpoint of 466 MB (plain: .keras)",
+    "checkpoint-save": "a checkpoint of 488 MB (plain: .keras)",
     "feeding": "an image of a batch of 128, from prepared shards",
 }
 

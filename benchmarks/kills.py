@@ -1,7 +1,7 @@
 """Kills a training of AlexNet's size again and again, and resumes it.
 
 A training in which everything is on (dropout, crops, flips, color noise,
-momentum, a rate drop) saves after every step, about 490 MB each time. It is
+momentum, a rate drop) saves after every step, about 160 MB each time. It is
 killed by SIGKILL, every second time while a save has begun, and started again
 by the same call; at the end, weights, velocities and log are compared bit for
 bit with those of a training that nobody disturbed.

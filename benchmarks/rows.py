@@ -210,7 +210,7 @@ def checkpoint_row(what):
     given = {"what": what}
     return Row(
         f"checkpoint-{what}",
-        f"Checkpoint of `alexnet` with velocities, 466 MB: {what}",
+        f"Checkpoint of `alexnet` with velocities, 488 MB: {what}",
         {
             OURS: Column(f"{make}:checkpoint", {**given, "whose": "ours"}),
             "Keras, .keras file": Column(

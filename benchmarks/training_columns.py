@@ -127,7 +127,7 @@ def words(command):
 
 
 def checkpoint(whose, what):
-    """Save or restore the paper's network and its velocities, 466 MB."""
+    """Save or restore the paper's network and its velocities, 488 MB."""
     import keras
 
     import keras_alexnet as ka

@@ -1,4 +1,4 @@
-"""AlexNet for Keras: every network that the literature calls by that name.
+"""AlexNet for Keras: the networks that the literature calls by that name.
 
 >>> import keras_alexnet as ka
 >>> model = ka.AlexNet()

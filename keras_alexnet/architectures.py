@@ -1,4 +1,4 @@
-"""Every network that the literature calls AlexNet, as a table of flat rows.
+"""The networks that the literature calls AlexNet, as a table of flat rows.
 
 One row is one step of the network, in the order in which the data meets it,
 like the authors' own `layers-*.cfg` of 2012. How a network is trained stands
@@ -448,7 +448,7 @@ _ARCHITECTURES = (
     ),
     Architecture(
         "cifar10_11pct",
-        "CIFAR-10, the same with normalization: 11 % (Section 3.3)",
+        "CIFAR-10, with normalization, wider local3: 11 % (Section 3.3)",
         "cuda-convnet2 layers-cifar10-11pct.cfg",
         _cifar10_local(local3_filters=64, normalize=True),
         **{**CIFAR10, "input_shape": (24, 24, 3)},  # --inner-size 24

@@ -210,9 +210,11 @@ def _draw_kernel(axes, stage, block, below):
         linewidth=0.9,
         zorder=5,
     )
-    # Away from the other tower, where the links go.
-    x, y = corners[0] if below else corners[2]
-    y += -0.08 if below else 0.08
+    if stage.kernel > 0.4 * stage.sees:  # has room for its number
+        x, y = (sum(values) / 4 for values in zip(*corners, strict=True))
+    else:  # away from the other tower, where the links go
+        x, y = corners[0] if below else corners[2]
+        y += -0.08 if below else 0.08
     _text(axes, x, y, f"{stage.kernel}", fontsize=6.5)
 
 

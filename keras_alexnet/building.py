@@ -20,19 +20,7 @@ def apply_row(row, towers, previous, axis):
             return _each(keras.layers.ZeroPadding2D, row, towers, row.pixels)
         case kinds.Conv():
             sources = regroup(towers, row.groups, previous, axis)
-            fan_in = row.kernel**2 * sources[0].shape[axis]
-            sources = _overhang(row, row.kernel, 0.0, sources)
-            return _each(
-                keras.layers.Conv2D,
-                row,
-                sources * (row.towers // row.groups),
-                row.filters // row.towers,
-                row.kernel,
-                strides=row.strides,
-                padding="valid" if row.padding == "ceil" else row.padding,
-                activation=row.activation,
-                **_initializers(row, fan_in),
-            )
+            return _convolve(row, sources, sources[0].shape[axis])
         case kinds.LocallyConnected():
             return _each(
                 LocallyConnected2D,
@@ -70,14 +58,7 @@ def apply_row(row, towers, previous, axis):
             pool = keras.layers.AveragePooling2D
             return _each(pool, row, towers, row.size, row.strides, padding)
         case kinds.AdaptiveAveragePool():
-            joined = regroup(towers, 1, previous, axis)
-            if 1 in _sides(joined[0]):  # of which Keras' pooling makes no 6
-                copies = [row.size if n == 1 else 1 for n in _sides(joined[0])]
-                copied = replace(row, name=f"{row.name}_copies")
-                copy = keras.layers.UpSampling2D
-                joined = _each(copy, copied, joined, copies)
-            pool = keras.layers.AdaptiveAveragePooling2D
-            return _each(pool, row, joined, row.size)
+            return _adapt(row, regroup(towers, 1, previous, axis))
         case kinds.Activation():
             return _each(keras.layers.Activation, row, towers, row.function)
         case kinds.Flatten():
@@ -96,6 +77,30 @@ def apply_row(row, towers, previous, axis):
         case kinds.Dropout():
             return _each(Dropout, row, towers, row.rate)
     raise ValueError(f"An architecture has no row of this kind: {row!r}")
+
+
+def _convolve(row, sources, channels):
+    sources = _overhang(row, row.kernel, 0.0, sources)
+    return _each(
+        keras.layers.Conv2D,
+        row,
+        sources * (row.towers // row.groups),
+        row.filters // row.towers,
+        row.kernel,
+        strides=row.strides,
+        padding="valid" if row.padding == "ceil" else row.padding,
+        activation=row.activation,
+        **_initializers(row, row.kernel**2 * channels),
+    )
+
+
+def _adapt(row, joined):
+    sides = _sides(joined[0])
+    if 1 in sides:  # of which Keras' pooling makes no 6
+        copies = [row.size if side == 1 else 1 for side in sides]
+        copied = replace(row, name=f"{row.name}_copies")
+        joined = _each(keras.layers.UpSampling2D, copied, joined, copies)
+    return _each(keras.layers.AdaptiveAveragePooling2D, row, joined, row.size)
 
 
 def _each(layer, row, towers, *args, **kwargs):

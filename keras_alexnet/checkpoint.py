@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 import warnings
 from dataclasses import fields
 
@@ -62,12 +63,18 @@ class Run:
     def create(cls, folder, recipe, class_names):
         """Start a run in a folder, or take up the one that is not finished.
 
+        One that stopped before its first epoch or checkpoint is started anew,
+        and one that is taken up may bear another number of bad files.
+
         Raises:
             ValueError: if the folder holds a finished run or another one.
         """
         folder = pathlib.Path(folder)
-        if (folder / "recipe.json").exists():
-            return cls._taken_up(folder, recipe, class_names)
+        if (folder / "recipe.json").exists() and _has_begun(folder):
+            cls._check_same(folder, recipe, class_names)
+        else:
+            (folder / "skipped.csv").unlink(missing_ok=True)
+            shutil.rmtree(folder / "tensorboard", ignore_errors=True)
         for name, text in (
             ("classes.json", json.dumps(class_names, indent=2) + "\n"),
             ("recipe.json", recipes.to_json(recipe)),  # last: it marks a run
@@ -77,12 +84,13 @@ class Run:
         return cls(folder)
 
     @classmethod
-    def _taken_up(cls, folder, recipe, class_names):
+    def _check_same(cls, folder, recipe, class_names):
         run = cls(folder)
         other = [
             field.name
             for field in fields(recipe)
             if getattr(recipe, field.name) != getattr(run.recipe, field.name)
+            and field.name != "max_bad_ratio"
         ]
         if other or tuple(class_names) != run.class_names:
             what = f"`{other[0]}`" if other else "the classes"
@@ -95,7 +103,6 @@ class Run:
                 f"There is a run in {str(folder)!r} already, and it is "
                 "finished; choose another folder or delete it."
             )
-        return run
 
     def path(self, name):
         """The path of a file in the run folder."""
@@ -231,3 +238,12 @@ class Run:
         with replacing(self.path("results.json")) as path:
             text = json.dumps(self.results, indent=2) + "\n"
             pathlib.Path(path).write_text(text)
+
+
+def _has_begun(folder):
+    """Whether there is anything that a new start would lose."""
+    log = folder / "log.csv"
+    kept = ("results.json", "model.weights.h5", "checkpoints/*")
+    return any(True for name in kept for _ in folder.glob(name)) or (
+        log.exists() and log.read_bytes().count(b"\n") > 1
+    )

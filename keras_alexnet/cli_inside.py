@@ -157,21 +157,10 @@ def _similar(options):
 
     if os.path.isfile(options.among):
         among = Features.load(options.among)
-        if among.files is None:
-            raise ValueError(
-                f"{options.among!r} holds features of arrays, not of image "
-                "files that could be named and shown."
-            )
-        layer = options.layer or among.layer
-        if layer != among.layer:
-            raise ValueError(
-                f"{options.among!r} holds {among.layer}, not {layer}; leave "
-                "--layer out, or name the folder."
-            )
+        _check_among(among, options)
     else:
-        layer = options.layer or "fc7"
-        among = features(trained, options.among, layer)
-    queries = features(trained, options.queries, layer)
+        among = features(trained, options.among, options.layer or "fc7")
+    queries = features(trained, options.queries, among.layer)
     found = nearest(among, queries, options.top)
     answers = [
         {
@@ -193,6 +182,19 @@ def _similar(options):
                 print(f"  {other['distance']:9.2f}  {other['file']}")
         print(path)
     return _skipped(among.skipped, queries.skipped)
+
+
+def _check_among(among, options):
+    if among.files is None:
+        raise ValueError(
+            f"{options.among!r} holds features of arrays, not of image "
+            "files that could be named and shown."
+        )
+    if options.layer not in (None, among.layer):
+        raise ValueError(
+            f"{options.among!r} holds {among.layer}, not {options.layer}; "
+            "leave --layer out, or name the folder."
+        )
 
 
 def _kernels(options):

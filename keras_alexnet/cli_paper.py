@@ -43,7 +43,9 @@ def _add_run(parser):
         "experiment",
         choices=EXPERIMENTS,
         metavar="EXPERIMENT",
-        help="; ".join(f"{e.name}: {e.title}" for e in EXPERIMENTS.values()),
+        help="; ".join(
+            f"{e.name}: {e.title}" for e in EXPERIMENTS.values()
+        ).replace("%", "%%"),
     )
     parser.add_argument(
         "--data",

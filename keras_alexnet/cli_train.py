@@ -12,6 +12,7 @@ from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.recipes import from_json
 from keras_alexnet.recipes import get_recipe
+from keras_alexnet.recipes import same_training
 from keras_alexnet.recipes import with_full_paths
 
 # Options that change the recipe, with what `--help` says; named as its fields.
@@ -152,7 +153,7 @@ def _fits(folder, recipe):
     try:
         text = (folder / "recipe.json").read_text()
         finished = (folder / "results.json").exists()
-        return not finished and from_json(text) == recipe
+        return not finished and same_training(from_json(text), recipe)
     except (OSError, ValueError, TypeError):
         return False
 

@@ -42,7 +42,7 @@ class ColorStatistics:
 
 
 # cuda-convnet2 make-data/input_meta: the authors' own, of the ImageNet
-# training set. The values usually copied (fb.resnet.torch) are smaller.
+# training set. fb.resnet.torch's are the variances, and of values of 0..1.
 IMAGENET_2012 = ColorStatistics(
     mean=(127.305, 119.715, 104.913),
     deviations=(19.72083305, 37.09388853, 121.78006099),

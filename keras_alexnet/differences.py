@@ -14,9 +14,11 @@ class Difference:
 
     Args:
         what: What it is.
-        text: What the paper's text gives here: `alexnet`, recipe `paper`.
+        text: What the paper's text says; in brackets what stands for it in
+            `alexnet` and the recipe `paper`, where that is something else.
         code: What the code gives here: `alexnet_2012` and its recipe.
-        switch: The fields of a `Recipe` that select what the code does.
+        switch: The fields of a `Recipe` that select what the code does;
+            none if `alexnet` does so already.
         source: Where the code says it.
     """
 
@@ -30,8 +32,8 @@ class Difference:
 def paper_differences():
     """The twelve differences between the paper's text and the code of 2012.
 
-    All fields of `switch` together make of the recipe `paper` what
-    `alexnet_2012` trains.
+    Each but the third can be turned alone. All fields of `switch` together
+    make of the recipe `paper` what `alexnet_2012` trains.
 
     Returns:
         A `DifferencesTable`, which prints as a table.
@@ -71,10 +73,10 @@ def _of_networks():
             cfg,
         ),
         Difference(
-            "a normalization's window, read as over all kernels",
-            _windows(crossing),
+            "a normalization's window",
+            f"{_windows(crossing)} (here: {_windows(norms[0])})",
             _windows(norms[1]),
-            {"variant": text.name},
+            {},
             f"{cfg}; in Caffe and `single_tower_lrn` it crosses",
         ),
         Difference(
@@ -85,7 +87,8 @@ def _of_networks():
         ),
         Difference(
             "image and rounding",
-            *map(_rounding, (text, code)),
+            f"224 px, rounding not said (here: {_rounding(text)})",
+            _rounding(code),
             {"padding": "ceil", "crop_pixels": code.input_shape[0]},
             "layer.py: 1 + ceil((2 pad + size - kernel) / stride)",
         ),
@@ -102,7 +105,6 @@ def _of_recipes():
     """The differences in the training, each a field of the recipe."""
     paper, code = RECIPES["paper"], RECIPES["alexnet_2012"]
     told = {
-        "mean": ("the mean that is subtracted", "convdata.py"),
         "crop_chunk": ("images that share a crop and a flip", "convdata.py"),
         "training_divisor": (
             "pixels in training are divided by",
@@ -115,7 +117,16 @@ def _of_recipes():
             "log of layer-params-145.cfg",
         ),
     }
-    return [
+    # "Subtracting the mean activity over the training set from each pixel"
+    # (Section 2): in `paper` a mean color stands for that image.
+    mean = Difference(
+        "the mean that is subtracted",
+        f"image (here: {paper.mean})",
+        code.mean,
+        {"mean": code.mean},
+        "convdata.py",
+    )
+    others = (
         Difference(
             what,
             getattr(paper, field),
@@ -124,7 +135,8 @@ def _of_recipes():
             source,
         )
         for field, (what, source) in told.items()
-    ]
+    )
+    return [mean, *others]
 
 
 def _row(architecture, name):
@@ -184,7 +196,8 @@ class DifferencesTable(Table):
                 d.what,
                 str(d.text),
                 str(d.code),
-                ", ".join(f"{k}={v!r}" for k, v in d.switch.items()),
+                ", ".join(f"{k}={v!r}" for k, v in d.switch.items())
+                or "none: `alexnet` has it",
                 d.source,
             )
             for number, d in enumerate(self.differences, 1)

@@ -7,6 +7,7 @@ from keras_alexnet.architectures import get_architecture
 from keras_alexnet.architectures import layer_names
 from keras_alexnet.checkpoint import Run
 from keras_alexnet.recipes import RECIPES
+from keras_alexnet.recipes import same_training
 from keras_alexnet.recipes import with_full_paths
 from keras_alexnet.trained import open_trained
 from keras_alexnet.training import train
@@ -27,8 +28,10 @@ def fine_tune(source, data, workdir, *, head_epochs=5, epochs=20, **changes):
         workdir: Path of the folder for both stages.
         head_epochs: Integer, epochs of the first stage; 0 leaves it out.
         epochs: Integer, epochs of the second.
-        **changes: Fields of the `Recipe` in both stages, such as
-            `learning_rate` (of the first) or `frozen` (in the second).
+        **changes: Fields of the `Recipe` in both stages, such as `frozen`
+            (in the second) or `learning_rate` (of the first; by default that
+            of the recipe that has the variant's name, .001 for the nets of
+            CIFAR-10, or else .01).
 
     Returns:
         The `Run` of the second stage.
@@ -60,9 +63,9 @@ def stages(source, data, head_epochs, epochs, **changes):
             "crop_pixels",
         )
     }
-    recipe = replace(
-        RECIPES["fine_tune"], data=data, weights=source, **{**same, **changes}
-    )
+    recipe = RECIPES["fine_tune"]
+    same["learning_rate"] = RECIPES.get(known.variant, recipe).learning_rate
+    recipe = replace(recipe, data=data, weights=source, **{**same, **changes})
     recipe = with_full_paths(recipe)
     *layers, _ = layer_names(get_architecture(recipe.variant))
     head = replace(recipe, frozen=layers, epochs=max(head_epochs, 1))
@@ -79,6 +82,6 @@ def _trained(recipe, folder):
     """The finished run in a folder, or the one that is trained now."""
     if (folder / "results.json").exists():
         run = Run(folder)
-        if run.recipe == recipe:
+        if same_training(run.recipe, recipe):
             return run
     return train(recipe, folder)

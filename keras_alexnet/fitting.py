@@ -61,14 +61,10 @@ def fit(
             feed.batch_size,
             bar=verbose in ("auto", 1),
         )
-        callbacks = [*_rates(recipe), *plateau, checkpoints]
-        callbacks.append(_StopWhereLearned(recipe, checkpoints.log))
         if chief:
             run.write_log(checkpoints.log)
-            callbacks.append(_log_writer(run, checkpoints))
-        if tensorboard:
-            board = keras.callbacks.TensorBoard(run.path("tensorboard"))
-            callbacks.append(board)
+        callbacks = [*_rates(recipe), *plateau, checkpoints]
+        callbacks += _reports(run, checkpoints, chief, tensorboard)
         if verbose:
             callbacks.append(progress)
         callbacks = keras.callbacks.CallbackList(
@@ -77,6 +73,17 @@ def fit(
         with progress, feed.strategy.scope():
             _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
+
+
+def _reports(run, checkpoints, chief, tensorboard):
+    """What follows the log after each epoch."""
+    callbacks = [_StopWhereLearned(run.recipe, checkpoints.log)]
+    if chief:
+        callbacks.append(_log_writer(run, checkpoints))
+    if tensorboard:
+        board = keras.callbacks.TensorBoard(run.path("tensorboard"))
+        callbacks.append(board)
+    return callbacks
 
 
 class _StopWhereLearned(keras.callbacks.Callback):
@@ -121,7 +128,7 @@ def _epochs(model, feed, recipe, checkpoints, callbacks):
     test_data = feed.validation()
     epochs, epoch = recipe.epochs, len(checkpoints.log)
     missing = (epoch + 1) * feed.steps - checkpoints.step
-    if not missing:
+    if missing <= 0:
         _validate(model, test_data, feed.test_steps, epoch, callbacks)
         epoch, missing = epoch + 1, feed.steps
     parts = [(epoch, epochs, missing)]

@@ -222,9 +222,11 @@ def _folder(root):
         for folder in folders
     ]
     if len(folders) < 2:
+        here = any(p.suffix.lower() in EXTENSIONS for p in root.iterdir())
         raise ValueError(
             f"{root} holds {len(folders)} folders; expected one folder of "
-            "images for each class, and at least two classes."
+            "images for each class, and at least two classes"
+            f"{' (it holds images itself: one folder up?)' * here}."
         )
     empty = [
         folder.name

@@ -92,36 +92,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(size, int) or size < 1 or size % 2 == 0:
-            raise ValueError(
-                "`size` must be an odd positive integer, so that the window "
-                f"has a middle. Received: size={size}"
-            )
-        constants = (k, alpha, beta)
-        if not all(isinstance(c, numbers.Real) for c in constants) or not (
-            0 < k < math.inf and 0 <= alpha < math.inf and abs(beta) < math.inf
-        ):
-            raise ValueError(
-                "`k` must be positive and `alpha` must not be negative, so "
-                "that no power of zero is taken, and all must be finite. "
-                f"Received: k={k}, alpha={alpha}, beta={beta}"
-            )
-        if alpha_mode not in ("sum", "mean"):
-            raise ValueError(
-                "`alpha_mode` must be 'sum' (paper, TensorFlow) or 'mean' "
-                f"(Caffe, PyTorch, ONNX). Received: alpha_mode={alpha_mode!r}"
-            )
-        if window not in ("cross_map", "within_map"):
-            raise ValueError(
-                "`window` must be 'cross_map' or 'within_map'. "
-                f"Received: window={window!r}"
-            )
-        if not isinstance(groups, int) or groups < 1:
-            raise ValueError(
-                f"`groups` must be a positive integer. Received: {groups}"
-            )
-        if not isinstance(axis, int):
-            raise ValueError(f"`axis` must be an integer. Received: {axis}")
+        _check_constants(k, alpha, beta, alpha_mode)
+        _check_window(size, groups, axis, window)
         self.size = size
         self.alpha = alpha
         self.beta = beta
@@ -199,3 +171,39 @@ def _normalize(x, size, alpha, beta, k, groups, axes):
         constants = (size, alpha, beta, k, (axis + 1,))
     y = (native if _EXPORTING.get() else normalize)(x, *constants)
     return ops.reshape(y, shape) if groups > 1 else y
+
+
+def _check_constants(k, alpha, beta, alpha_mode):
+    constants = (k, alpha, beta)
+    if not all(isinstance(c, numbers.Real) for c in constants) or not (
+        0 < k < math.inf and 0 <= alpha < math.inf and abs(beta) < math.inf
+    ):
+        raise ValueError(
+            "`k` must be positive and `alpha` must not be negative, so "
+            "that no power of zero is taken, and all must be finite. "
+            f"Received: k={k}, alpha={alpha}, beta={beta}"
+        )
+    if alpha_mode not in ("sum", "mean"):
+        raise ValueError(
+            "`alpha_mode` must be 'sum' (paper, TensorFlow) or 'mean' "
+            f"(Caffe, PyTorch, ONNX). Received: alpha_mode={alpha_mode!r}"
+        )
+
+
+def _check_window(size, groups, axis, window):
+    if not isinstance(size, int) or size < 1 or size % 2 == 0:
+        raise ValueError(
+            "`size` must be an odd positive integer, so that the window "
+            f"has a middle. Received: size={size}"
+        )
+    if window not in ("cross_map", "within_map"):
+        raise ValueError(
+            "`window` must be 'cross_map' or 'within_map'. "
+            f"Received: window={window!r}"
+        )
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(
+            f"`groups` must be a positive integer. Received: {groups}"
+        )
+    if not isinstance(axis, int):
+        raise ValueError(f"`axis` must be an integer. Received: {axis}")

@@ -11,7 +11,7 @@ from rich.progress import TimeRemainingColumn
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """A bar for the whole training, and a line for each epoch.
+    """A bar for the whole training, a line at its start and for each epoch.
 
     Args:
         total_steps: Integer, of all epochs.
@@ -23,6 +23,12 @@ class TrainingProgress(keras.callbacks.Callback):
     def __init__(self, total_steps, first_step, batch_size, bar=True):
         super().__init__()
         self.batch_size = batch_size
+        self._start = ""
+        if first_step < total_steps:
+            self._start = (
+                f"step {first_step + 1} of {total_steps}, {batch_size} images "
+                "each; after Ctrl-C the same goes on"
+            )
         self.console = Console(soft_wrap=True)
         self._seconds, self._steps = 0.0, 0
         self._bar = Progress(
@@ -44,6 +50,13 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def __exit__(self, *_):
         self._bar.stop()
+
+    def on_train_begin(self, logs=None):
+        # The first step compiles, which takes long; a pipe shows no bar. An
+        # epoch that was begun before is a `fit` of its own.
+        if self._start:
+            self.console.print(self._start, highlight=False)
+        self._start = ""
 
     def on_epoch_begin(self, epoch, logs=None):
         self._seconds, self._steps = 0.0, 0

@@ -1,7 +1,6 @@
 """From a run back to the command that repeats it."""
 
 import shlex
-from dataclasses import fields
 
 from keras_alexnet.cli_train import CHANGES
 from keras_alexnet.recipe import Recipe
@@ -38,7 +37,10 @@ def _options(recipe):
     if recipe.name not in RECIPES or not recipe.data:
         return None
     options = {"recipe": recipe.name}
-    for name, value in _differences(recipe, RECIPES[recipe.name]).items():
+    known = dict(vars(RECIPES[recipe.name]))
+    if recipe.variant != known["variant"]:
+        known["initialization"] = None  # as `get_recipe` does
+    for name, value in _differences(recipe, known).items():
         if name not in OPTIONS or value in (None, ()):
             return None
         text = ",".join(value) if isinstance(value, tuple) else str(value)
@@ -48,7 +50,7 @@ def _options(recipe):
 
 def _python(run):
     recipe = run.recipe
-    plain = Recipe(recipe.name)
+    plain = vars(Recipe(recipe.name))
     values = [repr(recipe.name)]
     values += [f"{k}={v!r}" for k, v in _differences(recipe, plain).items()]
     folder = f"{run.folder}-again" if run.results else str(run.folder)
@@ -66,9 +68,9 @@ def _python(run):
     return "\n".join(lines)
 
 
-def _differences(recipe, other):
+def _differences(recipe, known):
     return {
-        field.name: getattr(recipe, field.name)
-        for field in fields(recipe)
-        if getattr(recipe, field.name) != getattr(other, field.name)
+        name: value
+        for name, value in vars(recipe).items()
+        if value != known[name]
     }

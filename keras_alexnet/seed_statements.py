@@ -120,10 +120,15 @@ SEED_001 = (
     ),
     stated(
         "seed 001",
-        "sides of conv1's maps of 224 pixels (the paper's slip, it says)",
-        55,
-        lambda: m.side("conv1", input_shape=(224, 224, 3), padding="ceil"),
-        why="the code rounds up: 224 was no slip",
+        "smallest image of which conv1 makes 55x55 maps, 224 being a slip",
+        227,
+        lambda: next(
+            n
+            for n in range(100, 300)
+            if m.side("conv1", input_shape=(n, n, 3), padding="ceil") == 55
+        ),
+        right=224,
+        why="the code rounds up, which makes 55 of 224 to 227: no slip",
     ),
     stated(
         "seed 001, listing",

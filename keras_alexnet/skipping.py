@@ -17,7 +17,9 @@ class SkippedFiles:
         total: Number of examples, of which a part may be skipped.
         limit: The largest part, 0..1; with 0 the first file is too many.
         list_file: Path of a CSV file that names them, or `None`. Files that
-            it names already count too, so that a list survives a resume.
+            it names already count too, so that a list survives a resume;
+            but not more than the limit, which ended a training: they may
+            have been mended since.
 
     Raises:
         ValueError: if that file is not such a list.
@@ -32,6 +34,9 @@ class SkippedFiles:
         if self._list_file and self._list_file.exists():
             _drop_half_a_line(self._list_file)
             self.reasons = listed_files(self._list_file)
+            if self._are_too_many():
+                self._list_file.unlink()
+                self.reasons = {}
 
     def __len__(self):
         return len(self.reasons)
@@ -50,6 +55,9 @@ class SkippedFiles:
                         writer.writerow(COLUMNS)
                     writer.writerow([file, reason])
 
+    def _are_too_many(self):
+        return len(self.reasons) > self.limit * self.total
+
     def check(self):
         """Refuse to go on if too many files were skipped.
 
@@ -57,7 +65,7 @@ class SkippedFiles:
             ValueError: with the count and the first of them.
         """
         count = len(self.reasons)
-        if count > self.limit * self.total:
+        if self._are_too_many():
             file, reason = next(iter(self.reasons.items()))
             raise ValueError(
                 f"{count} of {self.total} images cannot be used, more than "

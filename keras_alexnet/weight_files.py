@@ -83,7 +83,10 @@ def read_weights(path):
     if is_alias(path):
         path = os.fspath(fetch(path))
     if os.path.isdir(path) or not os.path.exists(path):
-        raise ValueError(f"There is no file {path!r} to read weights from.")
+        raise ValueError(
+            f"There is no file {path!r} to read weights from, nor a run "
+            "folder or a published file of that name."
+        )
     with refusing(path, KNOWN), open_regular(path) as opened:
         read = _reader(path, *opened)
     check_published(path)

@@ -6,6 +6,7 @@
 import pathlib
 
 import keras_alexnet as ka
+from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.paper import LogTable
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -29,6 +30,10 @@ keras-alexnet paper log                   # the authors' own log
 keras-alexnet paper run figure1 --data cifar10/   # an experiment, resumable
 ```
 
+The experiments: `figure1`, ReLU against tanh; `section3`, one change at a time;
+`local`, the 13 % and the 11 % net; `flowers`, the authors' ablations; `start`,
+the initial values.
+
 ## Statements
 
 {statements}
@@ -37,7 +42,7 @@ keras-alexnet paper run figure1 --data cifar10/   # an experiment, resumable
 
 {differences}
 
-One of them can be turned at a time, such as
+Each but the third, which `alexnet` has already, can be turned alone, such as
 `Recipe("mine", variations=("alpha_over_n",))`. All together make of the recipe
 `paper` what `alexnet_2012` trains; a test holds that.
 
@@ -50,15 +55,25 @@ One of them can be turned at a time, such as
 `keras-alexnet paper run NAME --data DIR` trains all that an experiment
 compares; what is finished is kept, what was stopped goes on. `--quick` tries
 two epochs of 512 images. Photos that `prepare-data` has prepared are read
-faster. CIFAR-10 was there as JPEG copies of its images, which are a little
-blurred: errors are not quite those of the original files.
+faster. We had CIFAR-10 only as JPEG copies of its images, which are a little
+blurred: errors are not quite those of the original files. To prepare
+those, for `--data cifar10`:
+
+```python
+names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+train, test = (
+    ka.Examples(images, labels[:, 0], tuple(names))
+    for images, labels in keras.datasets.cifar10.load_data()
+)
+ka.prepare_data({{"train": train, "test": test}}, "cifar10", resize_pixels=32)
+```
 
 **The 18 % net of CIFAR-10**, trained to the end of its own recipe
 (`keras-alexnet train --recipe cifar10_18pct --data cifar10/`, seed 0): test
 error **19.75 %** (1,975 of 10,000), where its authors say 18 %. 140 epochs,
 rate .001, divided by ten after 120 and 130; no crops, no flips. The images
-were JPEG copies of CIFAR-10's, for training and for testing; whether that is
-what the 1.75 points are was not tried. One core of an Intel Xeon at 2.3 GHz,
+were JPEG copies of CIFAR-10's, for training and for testing; whether that
+explains the 1.75 points was not tried. One core of an Intel Xeon at 2.3 GHz,
 2 h 35 min with other work beside it (1,200 images/s alone). It is shipped,
 0.4 MB:
 
@@ -87,36 +102,21 @@ it is measured and what was tried.
 
 ![conv1's kernels, tower A and tower B](../img/flower_kernels.png)
 
-**Figure 4, left**: photos of the test part with their classes by probability.
-
-```sh
-cd flower_photos_256/val
-keras-alexnet predict ~/runs/flowers daisy/10437929963_bc13eebe0c.jpg \\
-    daisy/1374193928_a52320eafa.jpg dandelion/1241011700_261ae180ca.jpg \\
-    dandelion/14002252932_64d5cbdac7.jpg roses/14166797345_d2ab9da518.jpg \\
-    roses/14573732424_1bb91e2e42_n.jpg \\
-    sunflowers/14460075029_5cd715bb72_m.jpg \\
-    tulips/13197345653_0f685b3c97_n.jpg --to-file flower_top5.png
-```
+**Figure 4, left**: photos of the test part with their classes by probability
+(`keras-alexnet predict`).
 
 ![Eight photos with bars for their five classes](../img/flower_top5.png)
 
 **Figure 4, right**: photos of the test part and the six of the training part
-whose 4,096 values of fc7 are nearest by Euclidean distance. They agree in what
-they show rather than in their pixels; where they do not (a tulip bed and roses,
-a dandelion and bark), the network has taken texture and color for the class.
-
-```sh
-keras-alexnet features ~/runs/flowers ../train --to-file train.npz
-keras-alexnet similar ~/runs/flowers train.npz --top 6 --queries \\
-    daisy/1150395827_6f94a5c6e4_n.jpg dandelion/14002252932_64d5cbdac7.jpg \\
-    roses/10503217854_e66a804309.jpg sunflowers/12471791574_bb1be83df4.jpg \\
-    tulips/122450705_9885fff3c4_n.jpg --to-file flower_nearest.png
-```
+whose 4,096 values of fc7 are nearest by Euclidean distance (`keras-alexnet
+features`, then `similar`). They agree in what they show rather than in their
+pixels; where they do not (a tulip bed and roses, a dandelion and bark), the
+network has taken texture and color for the class.
 
 ![Five photos and the six nearest to each](../img/flower_nearest.png)
 
-Both sheets are shown smaller and with fewer colors than the commands write.
+All three: `scripts/make_pictures.sh flowers runs/flowers flower_photos_256`,
+which has the commands and the names of the photos.
 """
 
 
@@ -130,6 +130,9 @@ def experiments():
         if picture.exists():
             place = f"../benchmarks/paper/{name}/results.png"
             parts.append(f"![{name}: the table above as a picture]({place})")
+            data = EXPERIMENTS[name].data.lower().replace("-", "")
+            command = f"keras-alexnet paper run {name} --data {data}/"
+            parts.append(f"```sh\n{command}\n```")
         notes = path.with_name("notes.md")
         if notes.exists():
             parts.append(notes.read_text().strip())

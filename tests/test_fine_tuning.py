@@ -10,6 +10,7 @@ from PIL import Image
 
 import keras_alexnet as ka
 from keras_alexnet.cli import main
+from keras_alexnet.fine_tuning import stages
 from keras_alexnet.starting import start_from
 
 LAYERS = ("conv1", "conv2", "conv3", "fc10")
@@ -53,6 +54,21 @@ def kernels(run):
         name: pair[0]
         for name, pair in ka.grouped_weights(run.load_model()).items()
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "rate"), [("cifar10", 0.001), ("alexnet.keras", 0.01)]
+)
+def test_the_rate_is_that_of_the_networks_own_recipe(
+    source, rate, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    if source != "cifar10":
+        ka.AlexNet(input_shape=(67, 67, 3)).save(source)
+    head, whole = stages(source, "photos", 5, 20)
+    assert (head.learning_rate, whole.learning_rate) == (rate, rate / 10)
+    head, _ = stages(source, "photos", 5, 20, learning_rate=0.5)
+    assert head.learning_rate == 0.5
 
 
 def test_first_the_last_layer_learns_then_all(source, tuned):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 import pathlib
 from types import MappingProxyType
 
@@ -77,6 +78,12 @@ def test_every_document_is_in_it_and_nothing_is_broken(table):
             "crops and reflections of an image",
             2048,
             2 * (256 - 224 + 1) ** 2,
+        ),
+        (
+            "seed 001",
+            "smallest image of which conv1 makes 55x55 maps, 224 being a slip",
+            227,
+            next(n for n in range(300) if 1 + math.ceil((n - 11) / 4) == 55),
         ),
     ],
 )

@@ -32,7 +32,8 @@ def test_each_epoch_is_one_line_with_its_results_and_speed(model, capsys):
     x, y = np.ones((6, 4), "float32"), np.arange(6) % 3
     progress = TrainingProgress(6, 0, 4, bar=False)
     history = fit(model, progress, epochs=2, validation_data=(x, y)).history
-    lines = capsys.readouterr().out.splitlines()
+    start, *lines = capsys.readouterr().out.splitlines()
+    assert start.startswith("step 1 of 6, 4 images each; ")
     assert len(lines) == 2
     for number, line in enumerate(lines):
         shown = (
@@ -45,9 +46,20 @@ def test_each_epoch_is_one_line_with_its_results_and_speed(model, capsys):
         assert re.fullmatch(r"\d+\.\d images/s", line.removeprefix(shown))
 
 
+def test_the_start_is_said_once(model, capsys):
+    progress = TrainingProgress(9, 4, 4, bar=False)
+    fit(model, progress)
+    fit(model, progress)
+    output = capsys.readouterr().out
+    assert output.startswith("step 5 of 9, 4 images each; ")
+    assert output.count("step ") == 1
+    fit(model, TrainingProgress(9, 9, 4, bar=False))  # only tests are left
+    assert "step " not in capsys.readouterr().out
+
+
 def test_without_validation_there_is_no_test_accuracy(model, capsys):
     fit(model, TrainingProgress(3, 0, 4, bar=False))
-    output = capsys.readouterr().out
+    _, output = capsys.readouterr().out.split("\n", 1)
     assert output.startswith("epoch 1: loss ")
     assert "test" not in output
 
@@ -56,7 +68,7 @@ def test_without_validation_there_is_no_test_accuracy(model, capsys):
 def test_no_bar_where_there_is_no_terminal(model, capsys, bar):
     fit(model, TrainingProgress(3, 0, 4, bar=bar))
     output = capsys.readouterr().out
-    assert output.count("\n") == 1
+    assert output.count("\n") == 2
     assert "steps" not in output
     assert "\x1b" not in output
 

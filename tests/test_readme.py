@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 import keras_alexnet as ka
 from keras_alexnet.tables import variants_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PICTURES = sorted(path.name for path in (ROOT / "img").iterdir())
+BENCHMARKS = sorted(ROOT.glob("benchmarks/**/*.md"))
 
 
 def test_table_of_variants_is_the_commands_output():
@@ -24,6 +29,32 @@ def test_pictures_and_links_exist():
     assert len(links) > 3
     for link in links:
         assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_can_be_made_again(name):
+    stem, ending = name.split(".")
+    script = (ROOT / "scripts" / "make_pictures.sh").read_text()
+    assert f"$img/{name}" in script or f"$img/{stem}.$ending" in script
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_bring_their_ground_for_dark_pages(name):
+    path = ROOT / "img" / name
+    if path.suffix == ".svg":
+        fill = r"<(?:rect|path|polygon)[^>]* [^>]*?fill[:=] ?\"?([#\w]+)"
+        first = re.search(fill, path.read_text()).group(1)
+        assert first in ("#ffffff", "white", "#292929")
+        return
+    with Image.open(path) as picture:
+        assert picture.convert("RGBA").getpixel((1, 1)) == (255,) * 4
+
+
+def test_pictures_have_alternative_texts():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *BENCHMARKS]
+    texts = re.findall(r"!\[([^\]]*)\]", "".join(p.read_text() for p in pages))
+    assert len(texts) > 10
+    assert all(len(text) > 5 for text in texts), texts
 
 
 def test_names_exist():

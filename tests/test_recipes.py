@@ -79,6 +79,17 @@ def test_mistakes_are_refused(changes, sentence):
         recipes.get_recipe("fashion", **changes)
 
 
+def test_another_variant_brings_its_own_initial_values():
+    recipe = recipes.get_recipe("flowers", variant="torchvision")
+    assert recipe.initialization is None
+    recipe = recipes.get_recipe(
+        "flowers", variant="half", initialization="caffenet"
+    )
+    assert recipe.initialization == "caffenet"
+    recipe = recipes.get_recipe("flowers", variant="alexnet")
+    assert recipe.initialization == "caffe_alexnet"
+
+
 def test_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="no recipe 'fashon'.*fashion"):
         recipes.get_recipe("fashon")

@@ -183,6 +183,27 @@ def test_bad_images_are_skipped_counted_and_listed(class_folders, tmp_path):
     assert (evaluation.examples, evaluation.skipped_files) == (40, 2)
 
 
+@pytest.mark.parametrize("minutes", [5, 0])
+@pytest.mark.parametrize("mended", [True, False])
+def test_what_bad_files_stopped_goes_on_with_the_same_folder(
+    mended, minutes, class_folders, tmp_path
+):
+    """Saved every five minutes, or after each step."""
+    options = {"verbose": 0, "checkpoint_minutes": minutes}
+    folder = broken_folder(class_folders)
+    recipe = get_recipe("smoke", data=folder, batch_size=8)
+    with pytest.raises(ValueError, match="cannot be used, more than the 1 %"):
+        ka.train(recipe, tmp_path / "run", **options)
+    if mended:
+        for path in folder.rglob("broken*"):
+            path.unlink()
+    else:
+        recipe = get_recipe(recipe, max_bad_ratio=0.05)
+    run = ka.train(recipe, tmp_path / "run", **options)
+    assert run.results["skipped_files"] == (0 if mended else 2)
+    assert run.recipe.max_bad_ratio == (0.01 if mended else 0.05)
+
+
 def test_the_limit_is_a_part_of_all_images(class_folders, tmp_path):
     """Three bad files of 48, by chance all among the test images."""
     class_folders({"blue": 20, "red": 20}, "photos/train")
