@@ -145,8 +145,8 @@ _FLOWERS = _experiment(
     changes={
         "resize_pixels": 144,
         "crop_pixels": 131,
-        "epochs": 12,
-        "rate_drops": (9, 11),
+        "epochs": 10,
+        "rate_drops": (8, 9),
     },
     seeds=2,
 )
@@ -174,7 +174,7 @@ _START = _experiment(
     changes={
         "resize_pixels": 144,
         "crop_pixels": 131,
-        "epochs": 5,
+        "epochs": 3,
         "rate_drops": (),
     },
     seeds=2,

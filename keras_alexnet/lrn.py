@@ -4,6 +4,9 @@ With d = k + alpha W(x^2) and s = d^-beta, W being the windowed sum:
 
     y  = x s
     dx = dy s - 2 alpha beta x W(dy x s / d)
+
+What comes in narrower than float32 (whose squares overflow float16) is made
+wide inside of the formulas, where that takes no memory, and leaves as it came.
 """
 
 import functools
@@ -34,33 +37,46 @@ def native(x, size, alpha, beta, k, axes):
     """TensorFlow's own operation where it applies; converters know it."""
     import tensorflow as tf
 
-    if axes != (x.ndim - 1,) or x.dtype != "float32":
+    wide = _wide(x)
+    if axes != (x.ndim - 1,) or wide.dtype != "float32":
         window = functools.partial(padded_window, size=size, axes=axes)
         return _forward(x, window, alpha, beta, k)
     shape, rank = tf.shape(x), x.ndim
     if rank != 4:  # the operation takes no other rank
-        x = tf.reshape(x, tf.stack([shape[0], -1, 1, x.shape[-1]]))
-    y = tf.nn.local_response_normalization(x, size // 2, k, alpha, beta)
+        wide = tf.reshape(wide, tf.stack([shape[0], -1, 1, x.shape[-1]]))
+    y = tf.nn.local_response_normalization(wide, size // 2, k, alpha, beta)
+    y = tf.cast(y, x.dtype)
     return tf.reshape(y, shape) if rank != 4 else y
 
 
+def _wide(x):
+    """The values in float32, or in float64 if they come so."""
+    double = keras.backend.standardize_dtype(x.dtype) == "float64"
+    return ops.cast(x, "float64" if double else "float32")
+
+
 def _forward(x, window, alpha, beta, k):
-    d = k + alpha * window(x * x)
-    return ops.reshape(x, ops.shape(d)) * _power(d, beta)
+    wide = _wide(x)
+    d = k + alpha * window(wide * wide)
+    y = ops.reshape(wide, ops.shape(d)) * _power(d, beta)
+    return ops.cast(y, x.dtype)
 
 
 def _backward_inner(x, dy, window, alpha, beta, k):
     """The part of the gradient that a second window sums: dy x s / d."""
+    x, dy = _wide(x), _wide(dy)
     d = k + alpha * window(x * x)
     shape = ops.shape(d)
     return ops.reshape(dy, shape) * ops.reshape(x, shape) * _power(d, beta) / d
 
 
 def _backward(x, dy, inner, window, alpha, beta, k):
+    dtype, x, dy = x.dtype, _wide(x), _wide(dy)
     d = k + alpha * window(x * x)
     shape = ops.shape(d)
     x, dy = ops.reshape(x, shape), ops.reshape(dy, shape)
-    return dy * _power(d, beta) - (2.0 * alpha * beta) * x * window(inner)
+    dx = dy * _power(d, beta) - (2.0 * alpha * beta) * x * window(inner)
+    return ops.cast(dx, dtype)
 
 
 def _power(d, beta):
