@@ -3,9 +3,12 @@
 `python scripts/write_paper_page.py`
 """
 
+import json
 import pathlib
+import statistics
 
 import keras_alexnet as ka
+from keras_alexnet.authors_log import LOG
 from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.paper import LogTable
 
@@ -120,6 +123,35 @@ which has the commands and the names of the photos.
 """
 
 
+# The ways of the experiment `flowers` that the log has, and against what.
+IN_LOG = {
+    "half of it": ("145-half", "145-2010"),
+    "no normalization": ("148", "145"),
+    "pooling without overlap": ("147", "145"),
+}
+
+
+def beside_the_log(results):
+    """The authors' points of top-1 error, and ours on flowers."""
+    errors = {}
+    for row in results["trainings"]:
+        errors.setdefault(row["arm"], []).append(row["top1_error_percent"])
+    first = next(iter(errors.values()))
+    lines = [
+        "The same changes in the authors' log:",
+        "",
+        "| points of top-1 error more | log, ImageNet | flowers, by seed |",
+        "| :-- | --: | --: |",
+    ]
+    for arm, (config, other) in IN_LOG.items():
+        log = LOG[config].top1 - LOG[other].top1
+        ours = [a - b for a, b in zip(errors[arm], first, strict=True)]
+        by_seed = ", ".join(f"{points:+.2f}" for points in ours)
+        mean = statistics.mean(ours)
+        lines.append(f"| {arm} | {log:+.2f} | {by_seed}; mean {mean:+.2f} |")
+    return "\n".join(lines)
+
+
 def experiments():
     """The tables of all experiments that were run, with their pictures."""
     parts = []
@@ -133,6 +165,9 @@ def experiments():
             data = EXPERIMENTS[name].data.lower().replace("-", "")
             command = f"keras-alexnet paper run {name} --data {data}/"
             parts.append(f"```sh\n{command}\n```")
+        if name == "flowers":
+            results = json.loads(path.with_suffix(".json").read_text())
+            parts.append(beside_the_log(results))
         notes = path.with_name("notes.md")
         if notes.exists():
             parts.append(notes.read_text().strip())

@@ -42,6 +42,32 @@ def test_update_equals_the_papers_formula_over_rate_drops():
         np.testing.assert_allclose(variable.numpy(), value, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "momentum, nesterov", [(0.0, False), (0.9, False), (0.9, True)]
+)
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+def test_without_decay_it_is_keras_own(momentum, nesterov, layer):
+    given = {"learning_rate": 0.1, "momentum": momentum, "nesterov": nesterov}
+    weights = []
+    for optimizer in (
+        PaperSGD(decay=0.0, **given),
+        keras.optimizers.SGD(**given),
+    ):
+        generator = np.random.default_rng(4)
+        dense = keras.layers.Dense(4, name=layer)
+        dense.build((None, 3))
+        dense.set_weights([generator.normal(size=(3, 4)), np.ones(4)])
+        for _ in range(20):
+            gradients = [generator.normal(size=s) for s in ((3, 4), (4,))]
+            optimizer.apply(
+                [g.astype("float32") for g in gradients],
+                dense.trainable_variables,
+            )
+        weights.append(dense.get_weights())
+    for ours, keras_own in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-6)
+
+
 def test_rates_are_divided_by_ten():
     rates = [rate_at(epoch, 0.01, (2, 3)) for epoch in range(4)]
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.001, 0.0001])
