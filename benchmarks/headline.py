@@ -38,7 +38,7 @@ def table():
 
 
 def _line(*cells):
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+    return f"| {' | '.join(cells)} |"
 
 
 def _seconds(row):

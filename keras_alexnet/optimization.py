@@ -98,8 +98,8 @@ class PaperSGD(keras.optimizers.SGD):
             values = map(_tensor, (gradient, learning_rate, factor))
             self._compiled(rule)(variable, velocity, *values)
             return
-        values = (gradient, learning_rate, factor)
-        changed = _learn(variable, velocity, *values, *rule)
+        values = (variable, velocity, gradient, learning_rate, factor)
+        changed = _learn(*map(_tensor, values), *rule)
         for value, new in zip((variable, velocity), changed, strict=True):
             if value is not None:
                 self.assign(value, new)
@@ -175,10 +175,8 @@ def _compiled(rule):
 
 
 def _tensor(value):
-    """What a variable holds now, for TensorFlow."""
-    import tensorflow as tf
-
-    return None if value is None else tf.convert_to_tensor(value)
+    """What a variable holds now."""
+    return None if value is None else ops.convert_to_tensor(value)
 
 
 def _is_of(layer, variable):
