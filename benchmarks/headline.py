@@ -23,7 +23,7 @@ def table():
     rows = json.loads(RESULTS.read_text())["rows"]
     lines = [
         "| on two virtual CPUs | plain Keras | PyTorch at its best "
-        "| this package | times as fast as each |",
+        "| this package | times as fast |",
         "|:--|--:|--:|--:|:--|",
     ]
     for name, title in TIMES.items():

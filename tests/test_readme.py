@@ -20,6 +20,11 @@ def test_table_of_variants_is_the_commands_output():
     assert table in README
 
 
+def test_table_of_measurements_is_the_commands_output():
+    headline = pytest.importorskip("benchmarks.headline")
+    assert headline.table() in README
+
+
 def test_nothing_is_left_to_fill_in():
     assert not re.findall(r"@[A-Z]+@", README)
 
