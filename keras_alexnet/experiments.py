@@ -98,7 +98,7 @@ _SECTION3 = _experiment(
 _LOCAL = _experiment(
     "local",
     base="cifar10_13pct",
-    title="Section 3.3: the 13 % and the 11 % net, for 4 epochs of their 160 "
+    title="Section 3.3: the 13 % and the 11 % net, for 3 epochs of their 160 "
     "and 520",
     data="CIFAR-10",
     says='Section 3.3: "a four-layer CNN achieved a 13% test error rate '
@@ -110,7 +110,7 @@ _LOCAL = _experiment(
             "layer_decay": RECIPES["cifar10_11pct"].layer_decay,
         },
     },
-    changes={"epochs": 4, "rate_drops": ()},
+    changes={"epochs": 3, "rate_drops": ()},
     seeds=1,
 )
 
