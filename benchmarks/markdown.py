@@ -78,4 +78,4 @@ def page(results):
         "Medians of interleaved rounds, each column in its own process."
     )
     parts = [table(name, row, rate) for name, row in rows.items()]
-    return "\n\n".join([head, *parts]) + "\n"
+    return "\n\n".join(["# Measured side by side", head, *parts]) + "\n"

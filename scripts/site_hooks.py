@@ -21,6 +21,7 @@ MORE_PAGES = {
     "README.zh.md": "overview.zh.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks/measurements.md",
+    "benchmarks/results/benchmarks.md": "benchmarks/tables.md",
 }
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
