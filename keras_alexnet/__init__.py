@@ -24,7 +24,6 @@ _PLACES = {
     "LocalResponseNormalization": "normalization",
     "PaperSGD": "optimization",
     "PixelsToInput": "pixels",
-    "PlacedSGD": "two_devices",
     "Plan": "planning",
     "PlateauDrops": "optimization",
     "RECIPES": "recipes",

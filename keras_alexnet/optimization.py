@@ -1,5 +1,6 @@
 """The paper's rule of learning, and how its rate falls."""
 
+import contextlib
 import functools
 import math
 
@@ -73,6 +74,18 @@ class PaperSGD(keras.optimizers.SGD):
         # so that each optimizer has its own.
         self._compiled = functools.cache(_compiled)
 
+    def add_variable_from_reference(self, reference_variable, **kwargs):
+        """A velocity, on the device of its variable."""
+        place = contextlib.nullcontext()
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            place = tf.device(reference_variable.value.device)
+        with place:
+            return super().add_variable_from_reference(
+                reference_variable, **kwargs
+            )
+
     def _decay_of(self, variable):
         if variable.name == "bias" and not self.bias_decay:
             return 0.0
@@ -94,9 +107,8 @@ class PaperSGD(keras.optimizers.SGD):
         velocity = self.momentums[index] if self.momentum else None
         rule = (self._decays[index], self.momentum, self.nesterov)
         if keras.backend.backend() == "tensorflow":
-            velocity = self._beside(variable, velocity)
             values = map(_tensor, (gradient, learning_rate, factor))
-            self._compiled(rule)(variable, velocity, *values)
+            self._update_in_place(variable, velocity, values, rule)
             return
         values = (variable, velocity, gradient, learning_rate, factor)
         changed = _learn(*map(_tensor, values), *rule)
@@ -104,16 +116,18 @@ class PaperSGD(keras.optimizers.SGD):
             if value is not None:
                 self.assign(value, new)
 
-    def _beside(self, variable, velocity):
-        """The velocity on a variable's device, where several mirror it."""
-        if velocity is None:
-            return None
-        mirrors = self._distribution_strategy.experimental_local_results(
-            velocity.value
-        )
-        if len(mirrors) == 1:
-            return mirrors[0]
-        return next(v for v in mirrors if v.device == variable.device)
+    def _update_in_place(self, variable, velocity, values, rule):
+        import tensorflow as tf
+
+        if velocity is not None:
+            # Where several devices mirror it, the one of the variable's.
+            local = self._distribution_strategy.experimental_local_results
+            mirrors = local(velocity.value)
+            velocity = next(
+                (v for v in mirrors if v.device == variable.device), mirrors[0]
+            )
+        with tf.device(variable.device):  # XLA reaches no other's
+            self._compiled(rule)(variable, velocity, *values)
 
     def get_config(self):
         return {

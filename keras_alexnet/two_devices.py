@@ -14,7 +14,6 @@ import tensorflow as tf
 from keras_alexnet import rows as kinds
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.model import AlexNet
-from keras_alexnet.optimization import PaperSGD
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -85,22 +84,11 @@ class Placed(keras.layers.Wrapper):
         return {**super().get_config(), "device": self.device}
 
 
-@keras.saving.register_keras_serializable(package="keras_alexnet")
-class PlacedSGD(PaperSGD):
-    """`PaperSGD` whose velocities are where their variables are."""
-
-    def add_variable_from_reference(self, reference_variable, **kwargs):
-        with tf.device(reference_variable.value.device):
-            return super().add_variable_from_reference(
-                reference_variable, **kwargs
-            )
-
-
 def two_device_alexnet(variant="alexnet", devices=("GPU:0", "GPU:1"), **kwargs):
     """AlexNet with a tower on each of two devices, as it was trained in 2012.
 
     What both towers meet in (joining and dealing out of maps, fc8) is on the
-    first device. Train it with `PlacedSGD` and without `jit_compile`; it does
+    first device. Train it with `PaperSGD` and without `jit_compile`; it does
     not go together with `tf.distribute`.
 
     Args:

@@ -31,7 +31,7 @@ GROUPS = {
     "Data": "load_examples Examples check_data prepare_data training_batches "
     "evaluation_batches finished preprocess_input ten_crops",
     "Training": "train Recipe RECIPES Run fine_tune Plan two_device_alexnet",
-    "Parts of a training": "PaperSGD PlacedSGD PlateauDrops EndGame "
+    "Parts of a training": "PaperSGD PlateauDrops EndGame "
     "Checkpoints noted_signals Interrupted ImageCounts",
     "Weights": "convert_weights grouped_weights export_model",
     "Answers": "open_trained predict iter_predictions decode_predictions "

@@ -55,7 +55,7 @@ def step(x, y):
 
 graph = step.get_concrete_function(tf.constant(x), tf.constant(y)).graph
 outputs = placed.predict(x, verbose=0), plain.predict(x, verbose=0)
-optimizer = ka.PlacedSGD(0.001)
+optimizer = ka.PaperSGD(0.001)
 placed.compile(optimizer, "sparse_categorical_crossentropy")
 plain.compile(ka.PaperSGD(0.001), "sparse_categorical_crossentropy")
 for model in (placed, plain):
