@@ -96,9 +96,9 @@ class PaperSGD(keras.optimizers.SGD):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        gradient, learning_rate, factor = (
+        learning_rate, factor = (
             ops.cast(value, variable.dtype)
-            for value in (gradient, learning_rate, self.conv1_rate)
+            for value in (learning_rate, self.conv1_rate)
         )
         if self._are_biases[index]:
             learning_rate = learning_rate * self.bias_rate
@@ -107,7 +107,7 @@ class PaperSGD(keras.optimizers.SGD):
         velocity = self.momentums[index] if self.momentum else None
         rule = (self._decays[index], self.momentum, self.nesterov)
         if keras.backend.backend() == "tensorflow":
-            values = map(_tensor, (gradient, learning_rate, factor))
+            values = map(_tensor, (_narrow(gradient), learning_rate, factor))
             self._update_in_place(variable, velocity, values, rule)
             return
         values = (variable, velocity, gradient, learning_rate, factor)
@@ -150,6 +150,7 @@ def _learn(
     nesterov,
 ):
     """What the variable and its velocity become."""
+    gradient = ops.cast(gradient, variable.dtype)
     if factor is not None:
         learning_rate = learning_rate * factor
     if decay:
@@ -167,6 +168,21 @@ def _learn(
         if velocity is not None:
             new_velocity = ops.where(frozen, velocity, new_velocity)
     return new, new_velocity
+
+
+def _narrow(gradient):
+    """The gradient as mixed precision has it, before it is made wide.
+
+    The compiled rule makes it wide where that takes no memory.
+    """
+    wide = gradient
+    while hasattr(wide, "op") and wide.op.type in ("Identity", "IdentityN"):
+        wide = wide.op.inputs[wide.value_index]
+    if hasattr(wide, "op") and wide.op.type == "Cast":
+        (narrow,) = wide.op.inputs
+        if narrow.dtype.is_floating and narrow.dtype.size < wide.dtype.size:
+            return narrow
+    return gradient
 
 
 def _compiled(rule):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_alexnet.layers import LocallyConnected2D
 from keras_alexnet.optimization import EndGame
@@ -40,6 +41,35 @@ def test_update_equals_the_papers_formula_over_rate_drops():
             values[i] = values[i] + speeds[i]
     for variable, value in zip(variables, values, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_learns_in_float32(precision):
+    """Where the rule takes the gradient before it is made float32."""
+    dense = keras.layers.Dense(64, dtype=precision)
+    dense.build((None, 32))
+    generator = np.random.default_rng(0)
+    x, upstream = generator.normal(size=(2, 16, 32)).astype("float32")
+    upstream = np.tile(upstream, 2)
+    optimizer = PaperSGD(0.01)
+    optimizer.build(dense.trainable_variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            y = tf.cast(dense(x), "float32")
+        gradients = tape.gradient(y, dense.trainable_variables, upstream)
+        optimizer.apply(gradients)
+        return gradients
+
+    kernel, velocity = dense.kernel.numpy(), 0.0
+    for _ in range(20):
+        gradient = step()[0].numpy()
+        assert gradient.dtype == "float32" and gradient.std() > 0.1
+        velocity = 0.9 * velocity - 0.01 * (gradient + 0.0005 * kernel)
+        kernel = kernel + velocity
+    np.testing.assert_allclose(dense.kernel.numpy(), kernel, atol=1e-5)
+    assert dense.kernel.dtype == "float32"
 
 
 @pytest.mark.parametrize(
