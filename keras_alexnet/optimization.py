@@ -75,7 +75,8 @@ class PaperSGD(keras.optimizers.SGD):
         self._compiled = functools.cache(_compiled)
 
     def add_variable_from_reference(self, reference_variable, **kwargs):
-        """A velocity, on the device of its variable."""
+        # A velocity, on the device of its variable: what updates both of them
+        # in place reaches one device.
         place = contextlib.nullcontext()
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -188,8 +189,8 @@ def _narrow(gradient):
 def _compiled(rule):
     """The rule as one function that XLA compiles, for TensorFlow.
 
-    It reads and writes the memory once; the update takes half of what its
-    single operations take (benchmarks/README.md).
+    One pass over the memory for the velocity and one for the variable, in
+    place: half of the time of the single operations (benchmarks/README.md).
     """
     import tensorflow as tf
 
