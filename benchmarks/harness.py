@@ -2,18 +2,17 @@
 
 import contextlib
 import importlib.util
-import json
 import os
 import pathlib
 import platform
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from dataclasses import field
 
-ROOT = pathlib.Path(__file__).parents[1]
+from benchmarks.process import SILENCE
+from benchmarks.process import Worker
+
 # A machine is idle when others take less than this share of it, looked at
 # for half a second; after so many seconds it is measured as it is.
 IDLE_SHARE, IDLE_SECONDS, PATIENCE = 0.1, 0.5, 60
@@ -59,66 +58,7 @@ class Row:
     small: bool = False
 
 
-class Worker:
-    """The process of one column."""
-
-    def __init__(self, column):
-        environment = {
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "PYTHONPATH": str(ROOT),
-            **column.environment,
-        }
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.worker",
-                column.make,
-                json.dumps(column.given),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
-        self.seconds = []
-        try:
-            self.versions = self._answer()["versions"]
-        except RuntimeError:
-            self.kill()
-            raise
-
-    def _answer(self):
-        for line in self.process.stdout:
-            if line.startswith("@"):
-                answer = json.loads(line[1:])
-                if "error" in answer:
-                    raise RuntimeError(answer["error"])
-                return answer
-        raise RuntimeError(f"ended with {self.process.wait()}")
-
-    def run(self):
-        """One turn."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.seconds.append(statistics.median(self._answer()["seconds"]))
-
-    def end(self):
-        """Stop; the peak of memory in bytes."""
-        self.process.stdin.close()
-        peak = self._answer()["peak"]
-        self.process.wait()
-        return peak
-
-    def kill(self):
-        with self.process:  # closes its ends of the pipes
-            self.process.kill()
-
-
-def measure(row, rounds, patience=PATIENCE, told=print):
+def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
     """Measure all columns of a row in turn.
 
     Args:
@@ -126,29 +66,36 @@ def measure(row, rounds, patience=PATIENCE, told=print):
         rounds: How many turns each column has.
         patience: Seconds to wait for an idle machine before each.
         told: Function that takes a line about what is done.
+        silence: Seconds after which a column that says nothing is left out.
 
     Returns:
         A dict as `results.json` has it.
     """
-    workers, left_out = {}, {}
+    workers, left_out, busy = {}, {}, 0
+
+    def leave_out(name, reason):
+        told(f"{row.name}: {name} is left out: {reason}")
+        left_out[name] = str(reason).splitlines()[0]
+
     with contextlib.ExitStack() as stack:
         for name, column in row.columns.items():
             if column.needs and not _there(column.needs):
-                left_out[name] = f"{column.needs} is not installed"
+                leave_out(name, f"{column.needs} is not installed")
                 continue
             told(f"{row.name}: {name} prepares")
             try:
-                workers[name] = Worker(column)
+                workers[name] = Worker(column, silence)
+                stack.callback(workers[name].kill)
             except RuntimeError as error:
-                left_out[name] = str(error)
-                told(f"{row.name}: {name} does not run: {left_out[name]}")
-                continue
-            stack.callback(workers[name].kill)
-        busy = 0
+                leave_out(name, error)
         for number in range(rounds):
-            for worker in workers.values():
+            for name in list(workers):
                 busy += not wait_until_idle(patience)
-                worker.run()
+                try:
+                    workers[name].run()
+                except RuntimeError as error:
+                    leave_out(name, error)
+                    del workers[name]
             told(f"{row.name}: round {number + 1} of {rounds}")
         columns = {
             name: _told(row.columns[name], worker)

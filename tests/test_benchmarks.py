@@ -1,6 +1,8 @@
 """`python -m benchmarks`: that it runs and reckons right, never how fast."""
 
+import itertools
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -52,6 +54,32 @@ def test_columns_in_turn():
     assert set(result["left_out"]) == {"missing", "wrong"}
     assert "not installed" in result["left_out"]["missing"]
     assert "TypeError" in result["left_out"]["wrong"]
+
+
+def dying():
+    """What a worker calls: twice to compile, then once more."""
+    calls = itertools.count()
+    return lambda: next(calls) < 2 or os._exit(3)
+
+
+def test_what_hangs_or_dies_is_left_out():
+    columns = {
+        # With a child that holds the pipe open.
+        "hangs": Column("subprocess:run", {"args": ["sleep", "600"]}),
+        "ends": Column("os:_exit", {"status": 3}),
+        "dies": Column("tests.test_benchmarks:dying"),
+        "small": Column(COPY, {"megabytes": 1}),
+    }
+    told = []
+    result = measure(Row("row", "", columns), 1, 0, told.append, silence=10)
+    assert list(result["columns"]) == ["small"]
+    assert result["left_out"] == {
+        "hangs": "silent for 10 s",
+        "ends": "ended with 3",
+        "dies": "ended with 3",
+    }
+    # Where it hung is told.
+    assert any("in communicate" in x or "in wait" in x for x in told)
 
 
 def test_the_table_divides_right():
