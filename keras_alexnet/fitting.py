@@ -4,10 +4,10 @@ import keras
 
 from keras_alexnet.distribution import check_agreement
 from keras_alexnet.interruption import noted_signals
-from keras_alexnet.optimization import EndGame
-from keras_alexnet.optimization import PlateauDrops
-from keras_alexnet.optimization import rate_at
 from keras_alexnet.progress import TrainingProgress
+from keras_alexnet.rates import EndGame
+from keras_alexnet.rates import PlateauDrops
+from keras_alexnet.rates import rate_at
 from keras_alexnet.resuming import Checkpoints
 from keras_alexnet.starting import start_from
 

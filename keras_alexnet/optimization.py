@@ -1,8 +1,7 @@
-"""The paper's rule of learning, and how its rate falls."""
+"""The paper's rule of learning."""
 
 import contextlib
 import functools
-import math
 
 import keras
 from keras import ops
@@ -66,8 +65,8 @@ class PaperSGD(keras.optimizers.SGD):
         self.conv1_rate = self.add_variable(
             (), initializer="ones", name="conv1_rate"
         )
-        # Asked here, since TensorFlow's own variables have other names.
-        self._are_biases = [variable.name == "bias" for variable in variables]
+        # Asked here: `update_step` gets what is in Keras' variables.
+        self._are_biases = [_names(v)[-1] == "bias" for v in variables]
         self._are_conv1 = [_is_of("conv1", variable) for variable in variables]
         self._decays = [self._decay_of(variable) for variable in variables]
         # A function lives no longer than the variables that it was made of,
@@ -81,14 +80,18 @@ class PaperSGD(keras.optimizers.SGD):
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            place = tf.device(reference_variable.value.device)
+            is_keras = isinstance(reference_variable, keras.Variable)
+            variable = (
+                reference_variable.value if is_keras else reference_variable
+            )
+            place = tf.device(variable.device)
         with place:
             return super().add_variable_from_reference(
                 reference_variable, **kwargs
             )
 
     def _decay_of(self, variable):
-        if variable.name == "bias" and not self.bias_decay:
+        if _names(variable)[-1] == "bias" and not self.bias_decay:
             return 0.0
         for layer, decay in self.layer_decay.items():
             if _is_of(layer, variable):
@@ -212,97 +215,11 @@ def _tensor(value):
 
 def _is_of(layer, variable):
     """Whether a variable is of that layer, or of one of its two towers."""
-    names = {layer, f"{layer}a", f"{layer}b"}
-    return not names.isdisjoint(variable.path.split("/"))
+    return not {layer, f"{layer}a", f"{layer}b"}.isdisjoint(_names(variable))
 
 
-def rate_of(optimizer):
-    """The current rate, as it was given (float32 has seven digits)."""
-    rate = ops.convert_to_numpy(optimizer.learning_rate)
-    return float(f"{float(rate):.7g}")
-
-
-def rate_at(epoch, learning_rate, rate_drops):
-    """The rate of an epoch (counted from 0), a tenth after each drop."""
-    return learning_rate / 10 ** sum(epoch >= drop for drop in rate_drops)
-
-
-class PlateauDrops(keras.callbacks.Callback):
-    """Divides the rate by ten where the validation error stops falling.
-
-    "The heuristic which we followed was to divide the learning rate by 10
-    when the validation error rate stopped improving with the current learning
-    rate" (Section 5), three times before the end.
-
-    Args:
-        patience: Integer, epochs without improvement that are waited for.
-        times: Integer, how often at most.
-        monitor: Name of the accuracy in the logs.
-
-    Attributes:
-        state: Dict of what a resumed training must know; `Checkpoints` keeps
-            it.
-
-    Reference:
-        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
-
-    Example:
-
-    >>> callbacks = [PlateauDrops(patience=5)]
-    """
-
-    def __init__(self, patience, times=3, monitor="val_accuracy"):
-        super().__init__()
-        self.patience = patience
-        self.times = times
-        self.monitor = monitor
-        self.state = {"best": -math.inf, "waited": 0, "drops": 0}
-
-    def on_epoch_end(self, epoch, logs=None):
-        state, accuracy = self.state, float((logs or {})[self.monitor])
-        if accuracy > state["best"]:
-            state.update(best=accuracy, waited=0)
-            return
-        state["waited"] += 1
-        if state["waited"] >= self.patience and state["drops"] < self.times:
-            state.update(waited=0, drops=state["drops"] + 1)
-            optimizer = self.model.optimizer
-            optimizer.learning_rate = rate_of(optimizer) / 10
-
-
-class EndGame(keras.callbacks.Callback):
-    """What the authors did to conv1 by hand near the end of the 2012 run.
-
-    "epoch 67: set epsw to 0.00001 from 0.0001 on conv1 [...] epoch 72: set
-    epsw to 0 on conv1" (layer-params-145.cfg). The color noise, which they
-    set to 0 at the first of them, is a matter of the data.
-
-    Args:
-        slow_epoch: Integer, epochs before conv1's rate is set to `rate`.
-        frozen_epoch: Integer, epochs before conv1 is frozen.
-        rate: Float.
-
-    Reference:
-        - computerhistory/AlexNet-Source-Code, `layer-params-145.cfg`
-
-    Example:
-
-    >>> callbacks = [EndGame(67, 72)]
-    """
-
-    def __init__(self, slow_epoch, frozen_epoch, rate=1e-5):
-        super().__init__()
-        self.slow_epoch = slow_epoch
-        self.frozen_epoch = frozen_epoch
-        self.rate = rate
-
-    def on_epoch_begin(self, epoch, logs=None):
-        optimizer = self.model.optimizer
-        # With float16, Keras wraps it in one that scales the loss.
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        factor = 1.0
-        if epoch >= self.frozen_epoch:
-            factor = 0.0
-        elif epoch >= self.slow_epoch and rate_of(optimizer):
-            factor = self.rate / rate_of(optimizer)
-        optimizer.conv1_rate.assign(factor)
+def _names(variable):
+    """Those of its model, its layer and its own."""
+    # TensorFlow's own variables have no path; their names end in ":0".
+    path = getattr(variable, "path", variable.name.split(":")[0])
+    return path.split("/")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import Signals
-from keras_alexnet.optimization import rate_of
+from keras_alexnet.rates import rate_of
 from keras_alexnet.saving import StateFolder
 from keras_alexnet.saving import first_line
 

@@ -25,6 +25,7 @@ MODULES = (
     "model",
     "normalization",
     "optimization",
+    "rates",
     "resuming",
     "similarity",
     "sliding",

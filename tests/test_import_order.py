@@ -77,6 +77,7 @@ LEVELS = {
     "figure2": 3,
     "recipe_table": 3.5,
     "optimization": 3,
+    "rates": 3,
     "distribution": 3,
     "saving": 3,
     "resuming": 3.5,

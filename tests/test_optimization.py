@@ -8,18 +8,19 @@ import pytest
 import tensorflow as tf
 
 from keras_alexnet.layers import LocallyConnected2D
-from keras_alexnet.optimization import EndGame
 from keras_alexnet.optimization import PaperSGD
-from keras_alexnet.optimization import PlateauDrops
-from keras_alexnet.optimization import rate_at
-from keras_alexnet.optimization import rate_of
+from keras_alexnet.rates import EndGame
+from keras_alexnet.rates import PlateauDrops
+from keras_alexnet.rates import rate_at
+from keras_alexnet.rates import rate_of
 
 
-def test_update_equals_the_papers_formula_over_rate_drops():
+@pytest.mark.parametrize("kind", [keras.Variable, tf.Variable])
+def test_update_equals_the_papers_formula_over_rate_drops(kind):
     generator = np.random.default_rng(0)
     kernel, bias = generator.normal(size=(4, 3)), generator.normal(size=3)
     variables = [
-        keras.Variable(value.astype("float32"), name=name)
+        kind(value.astype("float32"), name=name)
         for name, value in (("kernel", kernel), ("bias", bias))
     ]
     optimizer = PaperSGD(0.01)

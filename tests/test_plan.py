@@ -9,7 +9,10 @@ import sys
 import pytest
 
 import keras_alexnet as ka
+from keras_alexnet.planning import PHOTOS_PER_CORE
+from keras_alexnet.planning import SHARDS_PER_CORE
 
+ROOT = pathlib.Path(__file__).parents[1]
 PARAMETERS = 60_965_224
 # Facts, section 3: multiply-adds of the two-tower net, conv1's among them.
 FORWARD, CONV1 = 724_406_816, 105_415_200
@@ -113,7 +116,7 @@ def test_what_the_command_refuses(words):
 
 
 def test_the_page_is_what_the_command_prints():
-    page = pathlib.Path(__file__).parents[1] / "docs" / "scaling.md"
+    page = ROOT / "docs" / "scaling.md"
     parts = re.findall(
         r"```sh\nkeras-alexnet plan ([^\n]*)\n```\n\n(.*?)\n(?=\n##|\Z)",
         page.read_text(),
@@ -123,3 +126,16 @@ def test_the_page_is_what_the_command_prints():
     for words, printed in parts:
         done = command(*words.split(), "--format", "markdown")
         assert done.stdout.strip() == printed.strip()
+
+
+def test_its_rates_are_the_measured_ones():
+    path = ROOT / "benchmarks" / "results" / "benchmarks.json"
+    results = json.loads(path.read_text())
+    columns = results["rows"]["feeding"]["columns"]
+    for name, per_core in (
+        ("keras_alexnet, from photos", PHOTOS_PER_CORE),
+        ("keras_alexnet, from shards, uint8", SHARDS_PER_CORE),
+    ):
+        measured = columns[name]["amount"] / columns[name]["median_seconds"]
+        per_processor = measured / results["machine"]["processors"]
+        assert per_core == pytest.approx(per_processor, rel=1e-3)

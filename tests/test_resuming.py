@@ -19,8 +19,8 @@ from keras_alexnet.cli import main
 from keras_alexnet.cli_train import folder_for
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import Signals
-from keras_alexnet.optimization import PlateauDrops
-from keras_alexnet.optimization import rate_of
+from keras_alexnet.rates import PlateauDrops
+from keras_alexnet.rates import rate_of
 from keras_alexnet.recipes import get_recipe
 from keras_alexnet.recipes import to_json
 from keras_alexnet.resuming import Checkpoints

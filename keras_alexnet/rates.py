@@ -1,0 +1,98 @@
+"""How the rate falls while a network learns."""
+
+import math
+
+import keras
+from keras import ops
+
+
+def rate_of(optimizer):
+    """The current rate, as it was given (float32 has seven digits)."""
+    rate = ops.convert_to_numpy(optimizer.learning_rate)
+    return float(f"{float(rate):.7g}")
+
+
+def rate_at(epoch, learning_rate, rate_drops):
+    """The rate of an epoch (counted from 0), a tenth after each drop."""
+    return learning_rate / 10 ** sum(epoch >= drop for drop in rate_drops)
+
+
+class PlateauDrops(keras.callbacks.Callback):
+    """Divides the rate by ten where the validation error stops falling.
+
+    "The heuristic which we followed was to divide the learning rate by 10
+    when the validation error rate stopped improving with the current learning
+    rate" (Section 5), three times before the end.
+
+    Args:
+        patience: Integer, epochs without improvement that are waited for.
+        times: Integer, how often at most.
+        monitor: Name of the accuracy in the logs.
+
+    Attributes:
+        state: Dict of what a resumed training must know; `Checkpoints` keeps
+            it.
+
+    Reference:
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+
+    Example:
+
+    >>> callbacks = [PlateauDrops(patience=5)]
+    """
+
+    def __init__(self, patience, times=3, monitor="val_accuracy"):
+        super().__init__()
+        self.patience = patience
+        self.times = times
+        self.monitor = monitor
+        self.state = {"best": -math.inf, "waited": 0, "drops": 0}
+
+    def on_epoch_end(self, epoch, logs=None):
+        state, accuracy = self.state, float((logs or {})[self.monitor])
+        if accuracy > state["best"]:
+            state.update(best=accuracy, waited=0)
+            return
+        state["waited"] += 1
+        if state["waited"] >= self.patience and state["drops"] < self.times:
+            state.update(waited=0, drops=state["drops"] + 1)
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = rate_of(optimizer) / 10
+
+
+class EndGame(keras.callbacks.Callback):
+    """What the authors did to conv1 by hand near the end of the 2012 run.
+
+    "epoch 67: set epsw to 0.00001 from 0.0001 on conv1 [...] epoch 72: set
+    epsw to 0 on conv1" (layer-params-145.cfg). The color noise, which they
+    set to 0 at the first of them, is a matter of the data.
+
+    Args:
+        slow_epoch: Integer, epochs before conv1's rate is set to `rate`.
+        frozen_epoch: Integer, epochs before conv1 is frozen.
+        rate: Float.
+
+    Reference:
+        - computerhistory/AlexNet-Source-Code, `layer-params-145.cfg`
+
+    Example:
+
+    >>> callbacks = [EndGame(67, 72)]
+    """
+
+    def __init__(self, slow_epoch, frozen_epoch, rate=1e-5):
+        super().__init__()
+        self.slow_epoch = slow_epoch
+        self.frozen_epoch = frozen_epoch
+        self.rate = rate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer = self.model.optimizer
+        # With float16, Keras wraps it in one that scales the loss.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        factor = 1.0
+        if epoch >= self.frozen_epoch:
+            factor = 0.0
+        elif epoch >= self.slow_epoch and rate_of(optimizer):
+            factor = self.rate / rate_of(optimizer)
+        optimizer.conv1_rate.assign(factor)
