@@ -26,10 +26,9 @@ def normalize(x, size, alpha, beta, k, axes):
         return _differentiable(x, *_formulas(window, constants))
     shape = tuple(x.shape[1:])
     if axes != (x.ndim - 1,):
-        return _differentiable(x, *_compiled(shape, size, alpha, beta, k, axes))
-    y = _differentiable(
-        ops.reshape(x, (-1,)), *_compiled(shape, size, alpha, beta, k, None)
-    )
+        return _compiled(shape, size, alpha, beta, k, axes)(x)
+    flat = ops.reshape(x, (-1,))
+    y = _compiled(shape, size, alpha, beta, k, None)(flat)
     return ops.reshape(y, ops.shape(x))
 
 
@@ -100,13 +99,16 @@ def _formulas(window, constants):
 
 @functools.lru_cache(maxsize=64)
 def _compiled(shape, size, alpha, beta, k, axes):
-    """The three formulas, each one XLA function: one pass over the memory.
+    """The normalization, each formula one XLA function: one pass over memory.
 
     On two CPU cores several times as fast as
     tf.nn.local_response_normalization (benchmarks/README.md), also inside a
     model that is not compiled. As one function, XLA would store d and s
     between the halves of the gradient, which costs more than computing them
     twice. Each shape and set of constants has functions of its own.
+
+    Around them stands one that TensorFlow does not compile, since it keeps the
+    graph in which a gradient is defined for ever: this one, not the model's.
     """
     import tensorflow as tf
 
@@ -115,10 +117,13 @@ def _compiled(shape, size, alpha, beta, k, axes):
     else:
         window = functools.partial(padded_window, size=size, axes=axes)
     formulas = _formulas(window, {"alpha": alpha, "beta": beta, "k": k})
-    compiler = tf.function(
-        jit_compile=True, autograph=False, reduce_retracing=True
+    traced = functools.partial(
+        tf.function, autograph=False, reduce_retracing=True
     )
-    return tuple(compiler(formula) for formula in formulas)
+    compiled = [traced(formula, jit_compile=True) for formula in formulas]
+    names = ("forward", "backward_inner", "backward")
+    given = dict(zip(names, compiled, strict=True))
+    return traced(functools.partial(_differentiable, **given))
 
 
 def _differentiable(x, forward, backward_inner, backward):

@@ -69,9 +69,10 @@ class PaperSGD(keras.optimizers.SGD):
         self._are_biases = [_names(v)[-1] == "bias" for v in variables]
         self._are_conv1 = [_is_of("conv1", variable) for variable in variables]
         self._decays = [self._decay_of(variable) for variable in variables]
-        # A function lives no longer than the variables that it was made of,
-        # so that each optimizer has its own.
-        self._compiled = functools.cache(_compiled)
+        # A function lives no longer than the variable that it was made of, so
+        # that each optimizer has its own, and each variable: one function for
+        # all TensorFlow would trace again and again, and warn.
+        self._compiled = functools.cache(lambda index, rule: _compiled(rule))
 
     def add_variable_from_reference(self, reference_variable, **kwargs):
         # A velocity, on the device of its variable: what updates both of them
@@ -112,7 +113,8 @@ class PaperSGD(keras.optimizers.SGD):
         rule = (self._decays[index], self.momentum, self.nesterov)
         if keras.backend.backend() == "tensorflow":
             values = map(_tensor, (_narrow(gradient), learning_rate, factor))
-            self._update_in_place(variable, velocity, values, rule)
+            update = self._compiled(index, rule)
+            self._update_in_place(update, variable, velocity, values)
             return
         values = (variable, velocity, gradient, learning_rate, factor)
         changed = _learn(*map(_tensor, values), *rule)
@@ -120,7 +122,7 @@ class PaperSGD(keras.optimizers.SGD):
             if value is not None:
                 self.assign(value, new)
 
-    def _update_in_place(self, variable, velocity, values, rule):
+    def _update_in_place(self, update, variable, velocity, values):
         import tensorflow as tf
 
         if velocity is not None:
@@ -131,7 +133,7 @@ class PaperSGD(keras.optimizers.SGD):
                 (v for v in mirrors if v.device == variable.device), mirrors[0]
             )
         with tf.device(variable.device):  # XLA reaches no other's
-            self._compiled(rule)(variable, velocity, *values)
+            update(variable, velocity, *values)
 
     def get_config(self):
         return {
@@ -197,7 +199,7 @@ def _compiled(rule):
     """
     import tensorflow as tf
 
-    def update(variable, velocity, *values):
+    def update(variable, velocity, *values, rule):
         changed = [variable, velocity]
         before = [None if v is None else tf.identity(v) for v in changed]
         after = _learn(*before, *values, *rule)
@@ -205,6 +207,8 @@ def _compiled(rule):
             if value is not None:
                 value.assign(new)
 
+    # A partial, since TensorFlow would take all closures for the same function.
+    update = functools.partial(update, rule=rule)
     return tf.function(update, jit_compile=True, autograph=False)
 
 

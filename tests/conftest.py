@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,3 +28,10 @@ def class_folders(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(autouse=True, scope="module")
+def memory_is_given_back():
+    """Models are cycles; Python counts such objects, not their gigabytes."""
+    yield
+    gc.collect()

@@ -1,5 +1,6 @@
 """Local response normalization, against loops in NumPy's float64."""
 
+import gc
 import itertools
 import json
 import os
@@ -334,6 +335,35 @@ def test_training_is_the_same_however_it_runs():
     for jit_compile in (False, True):
         traced = fitted(jit_compile=jit_compile)
         assert max(map(error, traced, eager)) < 1e-5
+
+
+@pytest.mark.parametrize("window", ["cross_map", "within_map"])
+def test_a_model_that_is_gone_leaves_no_graph(window):
+    """TensorFlow keeps each graph, with its weights, that has a gradient."""
+
+    def use():
+        normalize = LocalResponseNormalization(3, window=window)
+        dense = keras.layers.Dense(4)
+        model = keras.Sequential([keras.Input((5, 5, 4)), dense, normalize])
+        model.predict(np.ones((2, 5, 5, 4)), verbose=0)
+
+        @tf.function
+        def gradient(x):
+            with tf.GradientTape() as tape:
+                y = model(x)
+            return tape.gradient(y, dense.kernel)
+
+        gradient(tf.ones((2, 5, 5, 4)))
+
+    def graphs():
+        gc.collect()
+        return sum(type(x).__name__ == "FuncGraph" for x in gc.get_objects())
+
+    use()
+    before = graphs()
+    for _ in range(3):
+        use()
+    assert graphs() == before
 
 
 def test_config_round_trip():

@@ -1,6 +1,7 @@
 """The paper's rule, against the formula in NumPy."""
 
 import json
+import logging
 
 import keras
 import numpy as np
@@ -97,6 +98,16 @@ def test_without_decay_it_is_keras_own(momentum, nesterov, layer):
         weights.append(dense.get_weights())
     for ours, keras_own in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-6)
+
+
+def test_many_variables_are_no_reason_to_warn_of_retracing(caplog):
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(caplog.handler)
+    variables = [keras.Variable(np.ones(n)) for n in range(1, 10)]
+    gradients = [tf.ones(v.shape) for v in variables]
+    PaperSGD(0.01).apply(gradients, variables)
+    logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
 
 
 def test_rates_are_divided_by_ten():
