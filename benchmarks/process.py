@@ -12,8 +12,8 @@ import tempfile
 import threading
 
 ROOT = pathlib.Path(__file__).parents[1]
-# A column that says nothing for so long hangs. Preparing the slowest, plain
-# Keras' batches of 128 and LiteRT's conversion, takes a third of it.
+# A column that says nothing for so long hangs. The slowest, single_tower at 128
+# on JAX, prepared for 63 s on a machine that was busy with the tests.
 SILENCE = 300
 LAST_WORDS = 2000  # characters that it is quoted with
 
@@ -33,8 +33,9 @@ class Worker:
             "PYTHONPATH": str(ROOT),
             **column.environment,
         }
-        self.silence = silence
-        self.errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, kill() closes
+        self.silence, self.hung = silence, False
+        # Closed by `kill`.
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -62,23 +63,28 @@ class Worker:
             raise
 
     def _answer(self):
-        limit = threading.Timer(self.silence, self._signal, [signal.SIGABRT])
+        limit = threading.Timer(self.silence, self._give_up)
         limit.start()
-        for line in self.process.stdout:
-            if line.startswith("@"):
-                limit.cancel()
-                answer = json.loads(line[1:])
-                if "error" in answer:
-                    raise RuntimeError(answer["error"])
-                return answer
-        hung = limit.finished.is_set()
-        limit.cancel()
-        code = self.process.wait()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("@"):
+                    answer = json.loads(line[1:])
+                    if "error" in answer:
+                        raise RuntimeError(answer["error"])
+                    return answer
+        finally:
+            limit.cancel()
+        how = f"ended with {self.process.wait()}"
+        if self.hung:
+            how = f"silent for {self.silence} s"
         self.errors.seek(0)
         # What it printed at last; if it hung, where.
         told = self.errors.read().strip()[-LAST_WORDS:]
-        how = f"silent for {self.silence} s" if hung else f"ended with {code}"
         raise RuntimeError(f"{how}\n{told}")
+
+    def _give_up(self):
+        self.hung = True
+        self._signal(signal.SIGABRT)  # which Python answers with where it is
 
     def _signal(self, number):
         with contextlib.suppress(ProcessLookupError):

@@ -120,10 +120,15 @@ def _compiled(shape, size, alpha, beta, k, axes):
     traced = functools.partial(
         tf.function, autograph=False, reduce_retracing=True
     )
-    compiled = [traced(formula, jit_compile=True) for formula in formulas]
-    names = ("forward", "backward_inner", "backward")
-    given = dict(zip(names, compiled, strict=True))
-    return traced(functools.partial(_differentiable, **given))
+    forward, inner, backward = (traced(f, jit_compile=True) for f in formulas)
+    return traced(
+        functools.partial(
+            _differentiable,
+            forward=forward,
+            backward_inner=inner,
+            backward=backward,
+        )
+    )
 
 
 def _differentiable(x, forward, backward_inner, backward):

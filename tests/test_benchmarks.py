@@ -72,10 +72,10 @@ def test_what_hangs_or_dies_is_left_out():
         "small": Column(COPY, {"megabytes": 1}),
     }
     told = []
-    result = measure(Row("row", "", columns), 1, 0, told.append, silence=10)
+    result = measure(Row("row", "", columns), 1, 0, told.append, silence=30)
     assert list(result["columns"]) == ["small"]
     assert result["left_out"] == {
-        "hangs": "silent for 10 s",
+        "hangs": "silent for 30 s",
         "ends": "ended with 3",
         "dies": "ended with 3",
     }
