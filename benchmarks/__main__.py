@@ -2,9 +2,9 @@
 
 `python -m benchmarks [ROW ...] [--photos DIR] [--rounds 7] [--quick]`
 
-ROW: names or patterns such as `step-alexnet-*`; all without. Each column runs
-in its own process, all of a row in turn, when the machine is idle. Rows that
-are in the file already are measured again and replaced; the others stay.
+Each column runs in its own process, all of a row in turn, when the machine is
+idle. Rows that are in the file already are measured again and replaced; the
+others stay.
 """
 
 import argparse
@@ -18,59 +18,177 @@ from benchmarks.harness import machine
 from benchmarks.harness import measure
 from benchmarks.markdown import page
 from benchmarks.rows import all_rows
+from keras_alexnet.files import replacing
+from keras_alexnet.reading import EXTENSIONS
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "benchmarks.json"
+# By these two machines are told apart.
+SAME = ("processor", "processors")
 
 
-def main():
+def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("rows", nargs="*", default=["*"], metavar="ROW")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        default=["*"],
+        metavar="ROW",
+        help="names or patterns such as 'step-alexnet-*'; all by default",
+    )
     parser.add_argument(
         "--photos",
         metavar="DIR",
-        help="of JPEG files, for feeding and training",
+        help="of JPEG files, for the rows feeding, training, growth-replicas",
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=7,
+        metavar="N",
+        help="turns of each column; default: 7",
+    )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one round of some rows, to see that they run",
+        help="one round of some rows at once, to see that they run",
     )
-    parser.add_argument("--to-file", default=str(RESULTS), metavar="JSON")
+    parser.add_argument(
+        "--to-file",
+        metavar="JSON",
+        help="written after each row, with a table beside it; by default "
+        f"{RESULTS.relative_to(RESULTS.parents[2])}, and none with --quick",
+    )
     parser.add_argument(
         "--list", action="store_true", help="the names of the rows"
     )
+    return parser
+
+
+def main():
+    """The command: what it cannot do, it says, with exit code 2."""
+    parser = _parser()
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        rows = all_rows(options.photos, scratch)
-        chosen = [
-            name
-            for name, row in rows.items()
-            if any(fnmatch.fnmatch(name, x) for x in options.rows)
-            and (row.small or not options.quick)
-        ]
-        if options.list:
-            print("\n".join(chosen))
-            return
-        if not chosen:
-            parser.error(f"no row is called so; they are {', '.join(rows)}")
-        path = pathlib.Path(options.to_file)
-        results = {"rows": {}}
-        if path.exists():
-            results = json.loads(path.read_text())
-        results["machine"] = machine()
-        for name in chosen:
-            how = (1, 0) if options.quick else (options.rounds, PATIENCE)
-            results["rows"][name] = measure(rows[name], *how)
-            # In the order in which they are listed, whenever measured.
-            results["rows"] = {
-                x: results["rows"][x] for x in rows if x in results["rows"]
-            }
-            path.write_text(f"{json.dumps(results, indent=1)}\n")
-            path.with_suffix(".md").write_text(page(results))
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            _run(options, scratch)
+    except ValueError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, "\nInterrupted; what was measured before is kept.\n")
+
+
+def _run(options, scratch):
+    if options.list:
+        rows = all_rows("", scratch)
+        print("\n".join(_chosen(rows, options.rows, options.quick, True)))
+        return
+    photos = options.photos and _photos(options.photos)
+    rows = all_rows(photos, scratch)
+    chosen = _chosen(rows, options.rows, options.quick, photos)
+    path = options.to_file or (None if options.quick else RESULTS)
+    results = _read(path and pathlib.Path(path))
+    rounds, patience = (options.rounds, PATIENCE)
+    if options.quick:
+        rounds, patience = 1, None
+    for name in chosen:
+        row = measure(rows[name], rounds, patience)
+        if not row["columns"]:
+            raise ValueError(
+                f"no column of {name} could be measured; what was there stays."
+            )
+        results["rows"][name] = row
+        # In the order in which they are listed, whenever measured.
+        order = [x for x in rows if x in results["rows"]]
+        order += [x for x in results["rows"] if x not in rows]
+        results["rows"] = {x: results["rows"][x] for x in order}
+        if path:
+            _write(pathlib.Path(path), results)
     print(page(results))
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a positive whole number"
+        )
+    return int(text)
+
+
+def _photos(folder):
+    """The folder, wherever a worker stands."""
+    root = pathlib.Path(folder).resolve()
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {folder!r} of photos")
+    if not any(p.suffix.lower() in EXTENSIONS for p in root.rglob("*")):
+        raise ValueError(f"there are no photos in {folder!r}")
+    return str(root)
+
+
+def _chosen(rows, patterns, quick, photos):
+    """The names that are meant, in their order."""
+    chosen = set()
+    for pattern in patterns:
+        found = fnmatch.filter(rows, pattern)
+        if not found:
+            raise ValueError(
+                f"no row is called {pattern[:40]!r}; --list tells their names"
+            )
+        if quick:
+            found = [name for name in found if rows[name].small]
+            if not found:
+                small = ", ".join(x for x in rows if rows[x].small)
+                raise ValueError(f"--quick runs no {pattern!r}, only {small}")
+        ready = [x for x in found if photos or not rows[x].of_photos]
+        if not ready:
+            raise ValueError(f"{pattern!r} needs photos; name --photos DIR")
+        for name in set(found) - set(ready):
+            print(f"{name} is left out: it needs --photos DIR")
+        chosen.update(ready)
+    return [name for name in rows if name in chosen]
+
+
+def _read(path):
+    """What the file holds; that it can be written is seen before the work."""
+    here = machine()
+    results = {"machine": here, "rows": {}}
+    if path is None:
+        return results
+    if path.exists():
+        results = {**_read_results(path, here), "machine": here}
+    _write(path, results)
+    return results
+
+
+def _read_results(path, here):
+    try:
+        results = json.loads(path.read_text())
+        there = {key: results["machine"][key] for key in SAME}
+        results["rows"].items()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is not a file of this command's results; name "
+            "another one with --to-file"
+        ) from error
+    if there != {key: here[key] for key in SAME}:
+        raise ValueError(
+            f"{str(path)!r} holds what another machine gave "
+            f"({there['processors']} processors, {there['processor']}); name "
+            "another file with --to-file"
+        )
+    return results
+
+
+def _write(path, results):
+    if path.suffix != ".json":
+        raise ValueError(f"{str(path)!r} must end in .json")
+    for file, text in (
+        (path, f"{json.dumps(results, indent=1)}\n"),
+        (path.with_suffix(".md"), page(results)),
+    ):
+        with replacing(file) as temporary:
+            pathlib.Path(temporary).write_text(text)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ class Column:
         needs: Package without which the column is left out.
         environment: Dict of environment variables.
         amount: How many images a call is about.
+        work: What a call does of what limits the row: GFLOP, or GB that it
+            reads and writes at least.
+        alone: Whether it starts no processes, whose memory nobody adds up.
     """
 
     make: str
@@ -35,6 +38,8 @@ class Column:
     needs: str = ""
     environment: dict = field(default_factory=dict)
     amount: int = 1
+    work: float = 0.0
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,19 @@ class Row:
         title: What it is.
         columns: Dict of name -> `Column`; the first is ours.
         baseline: Name of the column that the others are compared with.
-        gflop: Of an image, if the row can be held against the machine's rate.
+        limit: The column of the row `machine` whose rate it is held against:
+            "float32", "bfloat16" or "copying"; none if empty.
         small: Whether `--quick` runs it.
+        of_photos: Whether it needs a folder of photos.
     """
 
     name: str
     title: str
     columns: dict
     baseline: str = ""
-    gflop: float = 0.0
+    limit: str = ""
     small: bool = False
+    of_photos: bool = False
 
 
 def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
@@ -64,18 +72,19 @@ def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
     Args:
         row: A `Row`.
         rounds: How many turns each column has.
-        patience: Seconds to wait for an idle machine before each.
+        patience: Seconds to wait for an idle machine before each; `None` to
+            measure at once.
         told: Function that takes a line about what is done.
         silence: Seconds after which a column that says nothing is left out.
 
     Returns:
-        A dict as `results.json` has it.
+        A dict as `benchmarks.json` has it.
     """
     workers, left_out, busy = {}, {}, 0
 
     def leave_out(name, reason):
         told(f"{row.name}: {name} is left out: {reason}")
-        left_out[name] = str(reason).splitlines()[0]
+        left_out[name] = str(reason).splitlines()[0].rstrip(".")
 
     with contextlib.ExitStack() as stack:
         for name, column in row.columns.items():
@@ -90,7 +99,8 @@ def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
                 leave_out(name, error)
         for number in range(rounds):
             for name in list(workers):
-                busy += not wait_until_idle(patience)
+                if patience is not None:
+                    busy += not wait_until_idle(patience)
                 try:
                     workers[name].run()
                 except RuntimeError as error:
@@ -104,9 +114,9 @@ def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
     return {
         "title": row.title,
         "baseline": row.baseline,
-        "gflop": row.gflop,
+        "limit": row.limit,
         "rounds": rounds,
-        "busy_turns": busy,
+        "busy_turns": None if patience is None else busy,
         "date": time.strftime("%Y-%m-%d"),
         "columns": columns,
         "left_out": left_out,
@@ -115,13 +125,15 @@ def measure(row, rounds, patience=PATIENCE, told=print, silence=SILENCE):
 
 def _told(column, worker):
     quartiles = statistics.quantiles(worker.seconds * 2, n=4)
+    peak = worker.end()
     return {
         "median_seconds": statistics.median(worker.seconds),
         "quartiles_seconds": [quartiles[0], quartiles[2]],
         "fastest_seconds": min(worker.seconds),
         "turns_seconds": worker.seconds,
         "amount": column.amount,
-        "peak_memory_bytes": worker.end(),
+        "work": column.work,
+        "peak_memory_bytes": peak if column.alone else None,
         "versions": worker.versions,
     }
 

@@ -67,8 +67,10 @@ def plain(variant, pixels, classes):
 
 
 def network(variant, pixels, classes, precision, whose):
-    if precision != "float32":
-        keras.config.set_dtype_policy(f"mixed_{precision}")
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    elif precision == "bfloat16 weights":
+        keras.config.set_dtype_policy("bfloat16")
     if whose == "plain":
         return plain(variant, pixels, classes)
     return ka.AlexNet(variant, input_shape=(pixels, pixels, 3), classes=classes)

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 
-def matrices(size, by):
-    """Products of two square matrices of float32."""
+def matrices(size, by, precision="float32"):
+    """Products of two square matrices."""
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, size, size)).astype("float32")
     if by == "numpy":
         return lambda: np.matmul(a, b)
     import tensorflow as tf
 
-    a, b = tf.constant(a), tf.constant(b)
+    a, b = tf.cast(a, precision), tf.cast(b, precision)
     return lambda: tf.matmul(a, b).numpy()
 
 

@@ -30,7 +30,9 @@ class Worker:
         environment = {
             **os.environ,
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(
+                [str(ROOT), os.environ.get("PYTHONPATH", "")]
+            ).strip(os.pathsep),
             **column.environment,
         }
         self.silence, self.hung = silence, False

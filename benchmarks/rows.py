@@ -1,5 +1,8 @@
 """What is measured, as data: each row with its columns."""
 
+import math
+from dataclasses import replace
+
 from benchmarks.harness import Column
 from benchmarks.harness import Row
 from keras_alexnet.arithmetic import trace
@@ -18,18 +21,25 @@ TORCH = {
         "compiled": True,
     },
 }
+TORCH_INFERENCE = {
+    "PyTorch": {},
+    "PyTorch, channels last": {"channels_last": True},
+    "torch.compile": {"channels_last": True, "compiled": True},
+}
 NORMALIZED = {"conv1": (32, 55, 55, 96), "conv2": (32, 27, 27, 256)}
 SIZE = 4096  # of the matrices
 
 
-def gflop(variant, training):
-    """Of an image."""
-    if training:
-        return training_operations(variant) / 1e9
-    return 2e-9 * sum(layer.multiply_adds for layer in trace(variant))
+def gflop(kind, variant, pixels, classes=1000):
+    """Of an image, in a training step or in inference."""
+    shape = (pixels, pixels, 3)
+    if kind == "step":
+        return training_operations(variant, shape, classes) / 1e9
+    layers = trace(variant, shape, classes)
+    return 2e-9 * sum(layer.multiply_adds for layer in layers)
 
 
-def network_rows(kind, variant, batch, precision):
+def network_row(kind, variant, batch, precision):
     """A training step, or inference."""
     given = {
         "variant": variant,
@@ -37,60 +47,73 @@ def network_rows(kind, variant, batch, precision):
         "pixels": PIXELS[variant],
         "precision": precision,
     }
-    keras = f"benchmarks.keras_columns:{kind}"
+    work = batch * gflop(kind, variant, PIXELS[variant])
+    keras = Column(
+        f"benchmarks.keras_columns:{kind}", given, "", {}, batch, work
+    )
+    torch = replace(
+        keras, make=f"benchmarks.torch_columns:{kind}", needs="torch"
+    )
     columns = {
-        OURS: Column(keras, given, amount=batch),
-        PLAIN: Column(keras, {**given, "whose": "plain"}, amount=batch),
-        JAX: Column(keras, given, "jax", ON_JAX, batch),
+        OURS: keras,
+        PLAIN: with_arguments(keras, whose="plain"),
+        JAX: replace(keras, needs="jax", environment=ON_JAX),
     }
-    for name, options in TORCH.items():
-        if kind == "inference":
-            if "fused" in options and "compiled" not in options:
-                continue
-            name = name.removesuffix(", fused SGD")
-            options = {k: v for k, v in options.items() if k != "fused"}
-        columns[name] = Column(
-            f"benchmarks.torch_columns:{kind}",
-            {**given, **options},
-            "torch",
-            amount=batch,
-        )
+    for name, options in (TORCH if kind == "step" else TORCH_INFERENCE).items():
+        columns[name] = with_arguments(torch, **options)
+    if kind == "inference" and precision == "bfloat16":
+        # Autocast and Keras' mixed precision make the weights narrow at each
+        # call; who only wants answers keeps them so.
+        narrow = {"precision": "bfloat16 weights"}
+        columns[f"{OURS}, bfloat16 weights"] = with_arguments(keras, **narrow)
+        for name in ("PyTorch, channels last", "torch.compile"):
+            columns[f"{name}, bfloat16 weights"] = with_arguments(
+                torch, **TORCH_INFERENCE[name], **narrow
+            )
     title = {"step": "Training step", "inference": "Inference"}[kind]
+    mixed = "mixed " * (precision != "float32")
     return Row(
         f"{kind}-{variant}-{batch}-{precision}",
-        f"{title} of `{variant}`, batch {batch}, {precision}",
+        f"{title} of `{variant}`, batch {batch}, {mixed}{precision}",
         columns,
         PLAIN,
-        gflop(variant, kind == "step"),
+        precision,
     )
+
+
+def with_arguments(column, **more):
+    """The same column with further arguments."""
+    return replace(column, given={**column.given, **more})
 
 
 def machine_row():
     """What the others are held against."""
     make = "benchmarks.machine_columns"
     amount = 2 * SIZE**3 / 1e9
+    torch = "benchmarks.torch_columns:matrices"
+    narrow = {"size": SIZE, "precision": "bfloat16"}
+    wide = {"size": SIZE, "precision": "float32"}
+    by = {"by": "tensorflow"}
     return Row(
         "machine",
-        f"Products of {SIZE}x{SIZE} matrices of float32, GFLOP; copying, GB",
+        f"Products of {SIZE}x{SIZE} matrices, GFLOP; copying, GB read and "
+        "written",
         {
-            "NumPy": Column(
-                f"{make}:matrices",
-                {"size": SIZE, "by": "numpy"},
-                amount=amount,
-            ),
-            "TensorFlow": Column(
-                f"{make}:matrices",
-                {"size": SIZE, "by": "tensorflow"},
-                amount=amount,
-            ),
-            "PyTorch": Column(
-                "benchmarks.torch_columns:matrices",
-                {"size": SIZE},
-                "torch",
-                amount=amount,
-            ),
+            name: Column(make, given, needs, {}, amount, amount)
+            for name, make, given, needs in (
+                ("NumPy", f"{make}:matrices", {**wide, "by": "numpy"}, ""),
+                ("TensorFlow", f"{make}:matrices", {**wide, **by}, ""),
+                ("PyTorch", torch, wide, "torch"),
+                ("TensorFlow, bfloat16", f"{make}:matrices", narrow | by, ""),
+                ("PyTorch, bfloat16", torch, narrow, "torch"),
+            )
+        }
+        | {
             "copying": Column(
-                f"{make}:copy", {"megabytes": 512}, amount=2**29 / 1e9
+                f"{make}:copy",
+                {"megabytes": 512},
+                amount=2 * 2**29 / 1e9,
+                work=2 * 2**29 / 1e9,
             ),
         },
     )
@@ -98,44 +121,52 @@ def machine_row():
 
 def normalization_row(name, shape):
     """The layer alone, forward and backward."""
-    keras = "benchmarks.keras_columns:normalization"
-    torch = "benchmarks.torch_columns:normalization"
-    given = {"shape": shape}
+    # Forward reads x and writes y; backward reads x and dy and writes dx.
+    work = 5 * 4 * math.prod(shape) / 1e9
+    keras = Column(
+        "benchmarks.keras_columns:normalization", {"shape": shape}, work=work
+    )
+    torch = replace(
+        keras, make="benchmarks.torch_columns:normalization", needs="torch"
+    )
     return Row(
         f"normalization-{name}",
         f"Normalization of {shape}, forward and backward",
         {
-            OURS: Column(keras, {**given, "whose": "ours"}),
-            "tf.nn.local_response_normalization": Column(
-                keras, {**given, "whose": "plain"}
+            OURS: with_arguments(keras, whose="ours"),
+            "tf.nn.local_response_normalization": with_arguments(
+                keras, whose="plain"
             ),
-            "PyTorch": Column(torch, given, "torch"),
-            "PyTorch, channels last": Column(
-                torch, {**given, "channels_last": True}, "torch"
-            ),
-            "torch.compile": Column(
-                torch, {**given, "compiled": True}, "torch"
-            ),
+            "PyTorch": torch,
+            "PyTorch, channels last": with_arguments(torch, channels_last=True),
+            "torch.compile": with_arguments(torch, compiled=True),
         },
         "tf.nn.local_response_normalization",
+        "copying",
         small=True,
     )
 
 
 def update_row():
     """The optimizer alone."""
-    keras = "benchmarks.keras_columns:update"
-    torch = "benchmarks.torch_columns:update"
+    # It reads weights, velocities and gradients and writes the first two.
+    parameters = sum(layer.parameters for layer in trace("alexnet"))
+    work = 5 * 4 * parameters / 1e9
+    keras = Column("benchmarks.keras_columns:update", work=work)
+    torch = replace(
+        keras, make="benchmarks.torch_columns:update", needs="torch"
+    )
     return Row(
         "update",
-        "The optimizer's update of 60,965,224 parameters",
+        f"The optimizer's update of {parameters:,} parameters",
         {
-            OURS: Column(keras, {"whose": "ours"}),
-            PLAIN: Column(keras, {"whose": "plain"}),
-            "PyTorch": Column(torch, {"fused": False}, "torch"),
-            "PyTorch, fused": Column(torch, {"fused": True}, "torch"),
+            OURS: with_arguments(keras, whose="ours"),
+            PLAIN: with_arguments(keras, whose="plain"),
+            "PyTorch": with_arguments(torch, fused=False),
+            "PyTorch, fused": with_arguments(torch, fused=True),
         },
         PLAIN,
+        "copying",
     )
 
 
@@ -154,10 +185,13 @@ def feeding_row(photos, scratch):
         columns[name] = Column(f"{make}:plain", {**given, "noise": noise})
     for workers in (0, 2):
         columns[f"PyTorch DataLoader, {workers} workers"] = Column(
-            f"{make}:pytorch", {**given, "workers": workers}, "torch"
+            f"{make}:pytorch",
+            {**given, "workers": workers},
+            "torch",
+            alone=not workers,
         )
     title = "Feeding: an image of a batch of 128 crops of 227x227, float32"
-    return Row("feeding", title, columns, PLAIN, small=True)
+    return Row("feeding", title, columns, PLAIN, small=True, of_photos=True)
 
 
 def training_row(photos, scratch, batch=32):
@@ -176,6 +210,7 @@ def training_row(photos, scratch, batch=32):
             }.items()
         },
         "the step alone",
+        of_photos=True,
     )
 
 
@@ -191,7 +226,7 @@ def start_row():
         "start",
         "Starting",
         {
-            name: Column(make, {"command": command})
+            name: Column(make, {"command": command}, alone=False)
             for name, command in {
                 "import keras_alexnet": ["-c", "import keras_alexnet"],
                 "keras-alexnet --help": ["-m", "keras_alexnet", "--help"],
@@ -248,11 +283,18 @@ def growth_row(name, what, values):
     """Our step of `alexnet`, as one thing grows."""
     columns = {}
     for value in values:
-        given = {"variant": "alexnet", "batch": 32, "pixels": 227, what: value}
+        given = {"variant": "alexnet", "batch": 32, "pixels": 227}
+        given = {**given, "classes": 1000, what: value}
+        batch = given["batch"]
+        work = gflop("step", "alexnet", given["pixels"], given["classes"])
         columns[f"{value:,}"] = Column(
-            "benchmarks.keras_columns:step", given, amount=given["batch"]
+            "benchmarks.keras_columns:step",
+            given,
+            amount=batch,
+            work=batch * work,
         )
-    return Row(f"growth-{name}", f"How cost grows: {name}", columns)
+    title = f"How cost grows: {name}"
+    return Row(f"growth-{name}", title, columns, limit="float32")
 
 
 def replicas_row(photos, scratch):
@@ -266,27 +308,29 @@ def replicas_row(photos, scratch):
         ("two machines", "on_machines", {"count": 2}),
     ):
         columns[name] = Column(
-            f"{make}:{function}", {**given, "batch": 64, **more}, amount=64
+            f"{make}:{function}",
+            {**given, "batch": 64, **more},
+            amount=64,
+            alone=function == "training",
         )
     title = "How cost grows: replicas, batch 64 in all, the same two cores"
-    return Row("growth-replicas", title, columns, "one device")
+    return Row("growth-replicas", title, columns, "one device", of_photos=True)
 
 
 def all_rows(photos, scratch):
-    """All rows; those that need photos only if there are any."""
+    """All rows."""
     rows = [machine_row()]
     for kind in ("step", "inference"):
         for variant in PIXELS:
             for precision in ("float32", "bfloat16"):
                 rows += [
-                    network_rows(kind, variant, batch, precision)
+                    network_row(kind, variant, batch, precision)
                     for batch in (1, 32, 128)
                 ]
     rows += [normalization_row(*item) for item in NORMALIZED.items()]
     rows.append(update_row())
-    if photos:
-        rows += [feeding_row(photos, scratch), training_row(photos, scratch)]
-        rows.append(replicas_row(photos, scratch))
+    rows += [feeding_row(photos, scratch), training_row(photos, scratch)]
+    rows.append(replicas_row(photos, scratch))
     rows += [start_row(), checkpoint_row("save"), checkpoint_row("restore")]
     rows += [export_row(1), export_row(32)]
     rows += [

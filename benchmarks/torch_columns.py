@@ -100,6 +100,8 @@ def inference(
 ):
     model, x, _ = _prepared(variant, batch, pixels, channels_last, classes)
     model.eval()
+    if precision == "bfloat16 weights":
+        model, x = model.bfloat16(), x.bfloat16()
     run = torch.compile(model) if compiled else model
 
     def one():
@@ -137,7 +139,8 @@ def update(fused):
     return lambda: optimizer.step()
 
 
-def matrices(size):
-    """The machine's rate: products of square matrices, by MKL."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
+def matrices(size, precision="float32"):
+    """The machine's rate: products of square matrices, by MKL or oneDNN."""
+    dtype = getattr(torch, precision)
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
     return lambda: torch.matmul(a, b)

@@ -19,6 +19,13 @@ from benchmarks import Seconds
 STEPS = 8
 
 
+def _folder():
+    """One that is gone when the process ends."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return pathlib.Path(folder.name)
+
+
 def training(feed, batch, photos, scratch, replicas=1):
     """`alexnet` fed and fitted as `ka.train` does it, in seconds a step.
 
@@ -45,7 +52,7 @@ def training(feed, batch, photos, scratch, replicas=1):
     recipe = ka.Recipe(
         "cost", data=str(root), batch_size=batch, learning_rate=1e-4
     )
-    run = ka.Run.create(tempfile.mkdtemp(), recipe, train.class_names)
+    run = ka.Run.create(_folder(), recipe, train.class_names)
     skipped = SkippedFiles(len(train), 0.0)
     source = Feed(run, train, test, strategy, skipped)
     model, _ = fed_with_pixels(run, 3, strategy)
@@ -132,7 +139,7 @@ def checkpoint(whose, what):
 
     import keras_alexnet as ka
 
-    folder = pathlib.Path(tempfile.mkdtemp())
+    folder = _folder()
     model = ka.AlexNet()
     model.compile(ka.PaperSGD(0.01), "sparse_categorical_crossentropy")
     x = np.zeros((1, 227, 227, 3), "float32")
@@ -160,7 +167,7 @@ def torch_checkpoint(what):
 
     from benchmarks.torch_columns import network
 
-    path = pathlib.Path(tempfile.mkdtemp()) / "model.pt"
+    path = _folder() / "model.pt"
     model = network("alexnet", 1000)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
     for weight in model.parameters():
@@ -196,7 +203,7 @@ def exported(form, batch):
     model.resize_pixels, model.checks_range = 256, True
     give_random_weights(model)
     suffix = {"onnx": "net.onnx", "litert": "net.tflite", "openvino": "net.xml"}
-    path = pathlib.Path(tempfile.mkdtemp()) / suffix[form]
+    path = _folder() / suffix[form]
     ka.export_model(model, path)
     keras.backend.clear_session()
     predict = runtimes.RUNTIMES[form](str(path))

@@ -199,13 +199,14 @@ def trace(variant, input_shape=None, classes=None, padding=None):
     return _trace(architecture, tuple(shape), classes)
 
 
-def training_operations(variant):
+def training_operations(variant, input_shape=None, classes=None):
     """Floating-point operations of one image's training step.
 
     A multiply-add is two. Backward takes twice what forward takes, but for
-    the first convolution, whose input needs no gradient.
+    the first convolution, whose input needs no gradient. The arguments are
+    those of `trace`.
     """
-    layers = trace(variant)
+    layers = trace(variant, input_shape, classes)
     conv1 = [layer for layer in layers if layer.name.startswith("conv1")]
     whole, first = (
         sum(layer.multiply_adds for layer in some) for some in (layers, conv1)

@@ -1,5 +1,6 @@
 """`Plan(gpus, images_per_second_per_gpu)`: what larger machines need."""
 
+import math
 from dataclasses import dataclass
 
 from keras_alexnet.arithmetic import trace
@@ -22,6 +23,8 @@ SHARD_BYTES, CROP_BYTES = 256 * 256 * 3, 227 * 227 * 3
 # 1,024 at rates that grow with the batch; You, Gitman and Ginsburg 2017
 # (arXiv 1708.03888) to 8,192 with LARS.
 LINEAR_BATCH, LARS_BATCH = 1024, 8192
+# What is no machine's number any more.
+LEAST, MOST = 1e-3, 1e9
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,8 +48,8 @@ class Plan(Table):
         network_gigabits: What a machine sends to another, Gbit/s.
 
     Raises:
-        ValueError: if a number is not positive, or the GPUs cannot be divided
-            evenly.
+        ValueError: if a number is not positive or absurd, or the GPUs cannot
+            be divided evenly.
 
     Reference:
         - [Krizhevsky, 2014](https://arxiv.org/abs/1404.5997)
@@ -72,9 +75,10 @@ class Plan(Table):
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not 0 < value < float("inf"):
+            if not LEAST <= value <= MOST:
                 raise ValueError(
-                    f"`{name}` must be positive. Received: {value}"
+                    f"`{name}` must be a number from {LEAST:g} to {MOST:g}. "
+                    f"Received: {value}"
                 )
         if self.gpus % self.machines:
             raise ValueError(
@@ -137,12 +141,21 @@ class Plan(Table):
     @property
     def first_limit(self):
         """What comes first when the GPUs get faster, and how much faster
-        they can be until then."""
+        they can be until then; below 1, what share of the images it gives.
+
+        Cores and disk come when the step, whose exchange gets no shorter,
+        takes as long as they do; the exchange when it takes as long as the
+        computing.
+        """
         computing, exchanging = self.seconds
-        wanted = self.limits["GPUs"]
-        room = {name: self.limits[name] / wanted for name in ("cores", "disk")}
+        room = {}
         if exchanging:
             room["exchange"] = computing / exchanging
+        for name in ("cores", "disk"):
+            room[name] = self.limits[name] / self.limits["GPUs and exchange"]
+            left = self.batch / self.limits[name] - exchanging
+            if room[name] >= 1:
+                room[name] = computing / left if left > 0 else math.inf
         name = min(room, key=room.get)
         return name, room[name]
 
@@ -163,6 +176,7 @@ class Plan(Table):
             "gflop_per_image": self.gflop_per_image,
             "computing_seconds": computing,
             "exchanging_seconds": exchanging,
+            "exchanging_seconds_bfloat16": exchanging / 2,
             "exchange_bytes_per_gpu": within,
             "exchange_bytes_per_machine": between,
             "limits_images_per_second": self.limits,
@@ -180,6 +194,8 @@ class Plan(Table):
         name, room = self.first_limit
         if room < 1:
             told = f"{name}, which cannot follow them ({room:.0%})"
+            if name == "exchange":
+                told = f"{name}, which takes longer than computing"
         else:
             told = f"{name}, at {room:.1f} times the GPUs' rate"
         return (
@@ -229,8 +245,8 @@ class Plan(Table):
             (
                 "exchange of gradients",
                 f"{1e3 * exchanging:.1f} ms",
-                f"{exchanging / (computing + exchanging):.0%} of the time; in "
-                "bfloat16, which is not here, half",
+                f"{exchanging / (computing + exchanging):.0%} of the time; "
+                f"{500 * exchanging:.1f} ms in bfloat16, which is not here",
             )
         ]
         for what, size, speed in (
@@ -241,7 +257,9 @@ class Plan(Table):
                 told = f"a step, in float32, at {speed:g} GB/s"
                 rows.append((what, f"{size / 1e6:,.0f} MB", told))
         if between:
-            needed = 8 * between / (0.1 * computing) / 1e9
+            # A tenth of all is a ninth of the rest.
+            rest = computing + within / (1e9 * self.link_gigabytes)
+            needed = 8 * between / (rest / 9) / 1e9
             told = "the exchange between machines as a tenth of the step"
             rows.append(("network for a tenth", f"{needed:,.0f} Gbit/s", told))
         return rows

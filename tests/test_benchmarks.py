@@ -15,7 +15,6 @@ from benchmarks.harness import Column
 from benchmarks.harness import Row
 from benchmarks.harness import measure
 from benchmarks.markdown import page
-from benchmarks.markdown import table
 
 ROOT = pathlib.Path(__file__).parents[1]
 COPY = "benchmarks.machine_columns:copy"
@@ -83,48 +82,67 @@ def test_what_hangs_or_dies_is_left_out():
     assert any("in communicate" in x or "in wait" in x for x in told)
 
 
-def test_the_table_divides_right():
-    def column(seconds, amount=1):
-        return {
-            "median_seconds": seconds,
-            "quartiles_seconds": [seconds, seconds],
-            "fastest_seconds": seconds,
-            "turns_seconds": [seconds],
-            "amount": amount,
-            "peak_memory_bytes": 2_000_000_000,
-            "versions": {"numpy": "2"},
-        }
-
-    row = {
-        "title": "A step",
-        "baseline": "plain",
-        "gflop": 5.0,
-        "columns": {"ours": column(0.5, 32), "plain": column(2.0, 32)},
-        "left_out": {"other": "not there"},
-    }
-    machine = {
-        "title": "Machine",
+def result(**given):
+    return {
+        "title": "A row",
         "baseline": "",
-        "gflop": 0,
-        "columns": {"matrices": column(0.25, 100), "copying": column(0.001, 9)},
+        "limit": "",
+        "rounds": 7,
+        "busy_turns": 0,
+        "date": "2026-11-23",
         "left_out": {},
+        **given,
     }
-    # 32 images in .5 s are 64 images/s, 320 of the machine's 400 GFLOP/s.
-    ours = "| ours | 500 | 500 to 500 | 2.00 | 64.0 | 4.00 | 80% |"
-    assert ours in table("step", row, 400.0).splitlines()
-    text = page(
-        {
-            "machine": {
-                "processors": 2,
-                "processor": "P",
-                "memory_gib": 23,
-                "python": "3.11",
-            },
-            "rows": {"machine": machine, "step": row},
+
+
+def column(seconds, amount=1, work=0.0, peak=2_000_000_000):
+    return {
+        "median_seconds": seconds,
+        "quartiles_seconds": [seconds, seconds],
+        "fastest_seconds": seconds,
+        "turns_seconds": [seconds],
+        "amount": amount,
+        "work": work,
+        "peak_memory_bytes": peak,
+        "versions": {"numpy": "2"},
+    }
+
+
+MACHINE = {"processor": "P", "processors": 2, "memory_gib": 23}
+
+
+def test_the_page_divides_right():
+    step = result(
+        baseline="plain",
+        limit="float32",
+        busy_turns=3,
+        columns={
+            "ours": column(0.5, 32, 160.0),
+            "plain": column(2.0, 32, 160.0, peak=None),
+        },
+        left_out={"other": "not there"},
+    )
+    narrow = result(limit="bfloat16", columns={"ours": column(0.5, 32, 200.0)})
+    moved = result(limit="copying", columns={"ours": column(0.1, work=0.45)})
+    machine = result(
+        columns={
+            "NumPy": column(0.3, 100, 100.0),
+            "TensorFlow": column(0.25, 100, 100.0),
+            "TensorFlow, bfloat16": column(0.125, 100, 100.0),
+            "copying": column(0.001, 0.009, 0.009),
         }
     )
-    assert ours in text.splitlines()
-    assert "other is left out: not there." in text
+    rows = {"machine": machine, "step": step, "narrow": narrow, "moved": moved}
+    text = page({"machine": {**MACHINE, "python": "3.11"}, "rows": rows})
+    lines = text.splitlines()
+    # 160 GFLOP in .5 s are 320 of the machine's 400 GFLOP/s.
+    assert "| ours | 500 | 500 to 500 | 2.00 | 64.0 | 4.00 | 80% |" in lines
+    assert "| plain | 2,000 | 2,000 to 2,000 |  | 16.0 | 1.00 | 20% |" in lines
+    # 400 of 800, 4.5 of 9 GB/s.
+    assert "| ours | 500 | 500 to 500 | 2.00 | 64.0 | 50% |" in lines
+    assert "| ours | 100 | 100 to 100 | 2.00 | 50% |" in lines
+    assert "2026-11-23, 7 rounds, 3 turns on a busy machine." in lines
+    assert "other is left out: not there." in lines
 
 
 def test_the_command_measures_and_goes_on(tmp_path):
@@ -141,14 +159,51 @@ def test_the_command_measures_and_goes_on(tmp_path):
         columns
     )
     assert all(x["median_seconds"] > 0 for x in columns.values())
+    assert results["rows"]["normalization-conv2"]["busy_turns"] is None
     assert results["machine"]["processors"] >= 1
-    assert "Normalization" in file.with_suffix(".md").read_text()
+    # Rows measured before stay, also those that this call cannot measure.
+    kept = {"columns": {"kept": column(1.0)}}
+    results["rows"].update(feeding=result(**kept), other=result(**kept))
+    file.write_text(json.dumps(results))
+    again = ("--quick", "start", "--to-file", str(file))
+    assert benchmarks(*again).returncode == 0
+    rows = list(json.loads(file.read_text())["rows"])
+    assert rows == ["normalization-conv2", "feeding", "start", "other"]
+    text = file.with_suffix(".md").read_text()
+    assert "without waiting for an idle machine" in text
+    start = json.loads(file.read_text())["rows"]["start"]["columns"]
+    assert {x["peak_memory_bytes"] for x in start.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("no-such-row",), "no row is called 'no-such-row'"),
+        (("machine", "nosuch"), "no row is called 'nosuch'"),
+        (("--quick", "machine"), "--quick runs no 'machine', only"),
+        (("feeding",), "'feeding' needs photos"),
+        (("feeding", "--photos", "/nosuch"), "no folder '/nosuch'"),
+        (("feeding", "--photos", "{tmp}"), "no photos in"),
+        (("machine", "--rounds", "0"), "positive whole number"),
+        (("machine", "--to-file", "{tmp}"), "not a file of this command's"),
+        (("machine", "--to-file", "{tmp}/x.md"), "must end in .json"),
+        (("machine", "--to-file", "/proc/x.json"), "cannot be written"),
+        (("machine", "--to-file", "{tmp}/list.json"), "not a file of this"),
+        (("machine", "--to-file", "{tmp}/other.json"), "another machine"),
+    ],
+)
+def test_what_the_command_refuses(tmp_path, words, told):
+    (tmp_path / "list.json").write_text("[]")
+    other = {"machine": MACHINE, "rows": {}}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    done = benchmarks(*(word.format(tmp=tmp_path) for word in words))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "other.json").read_text()) == other
 
 
 def test_the_rows_have_names():
-    names = benchmarks("--list", "--photos", "x").stdout.split()
+    names = benchmarks("--list").stdout.split()
     assert "step-alexnet-128-bfloat16" in names
     assert {"feeding", "training", "start", "machine"} <= set(names)
-    done = benchmarks("no-such-row")
-    assert done.returncode == 2
-    assert "no row is called so" in done.stderr

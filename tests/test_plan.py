@@ -45,7 +45,37 @@ def test_eight_gpus_of_one_machine():
     assert limits["disk"] == pytest.approx(2e9 / (256 * 256 * 3))
     # The disk gives 10,173 images/s, less than the GPUs take.
     assert plan.images_per_second == limits["disk"]
-    assert plan.first_limit == ("disk", pytest.approx(10172.5 / 16000, 1e-3))
+    taken = 1024 / (0.064 + sent / 25e9)
+    assert plan.first_limit == ("disk", pytest.approx(10172.5 / taken, 1e-3))
+
+
+@pytest.mark.parametrize(
+    "given, first",
+    [
+        ({"disk_gigabytes": 2.4}, "disk"),  # 12,207 images/s of 12,631
+        ({"disk_gigabytes": 2.8}, "disk"),
+        ({"disk_gigabytes": 6}, "exchange"),
+        ({"disk_gigabytes": 9, "cores": 2}, "cores"),
+        ({"disk_gigabytes": 9, "link_gigabytes": 1}, "exchange"),
+    ],
+)
+def test_faster_gpus_come_to_the_first_limit(given, first):
+    plan = ka.Plan(8, 2000, **given)
+    name, room = plan.first_limit
+    assert name == first
+    if name != "exchange" and room < 1:
+        assert plan.images_per_second == plan.limits[name]
+        assert room == pytest.approx(
+            plan.images_per_second / plan.limits["GPUs and exchange"]
+        )
+        return
+    assert plan.images_per_second == plan.limits["GPUs and exchange"]
+    faster = ka.Plan(8, 2000 * room, **given)
+    if name == "exchange":
+        assert faster.seconds[0] == pytest.approx(faster.seconds[1])
+    else:
+        taken = faster.limits["GPUs and exchange"]
+        assert taken == pytest.approx(faster.limits[name])
 
 
 def test_several_machines_send_through_the_network():
@@ -60,6 +90,14 @@ def test_several_machines_send_through_the_network():
     name, room = plan.first_limit
     assert name == "exchange"
     assert room == pytest.approx(0.256 / exchanging)
+
+
+def test_the_network_that_takes_a_tenth():
+    told = dict(row[:2] for row in ka.Plan(64, 500, machines=8)._cells())
+    gigabits = float(told["network for a tenth"].split()[0])
+    plan = ka.Plan(64, 500, machines=8, network_gigabits=gigabits)
+    between = plan.exchange_bytes[1] / (1e9 / 8 * gigabits)
+    assert between == pytest.approx(sum(plan.seconds) / 10, rel=0.01)
 
 
 def test_one_gpu_exchanges_nothing():
@@ -79,10 +117,11 @@ def test_the_rule_says_where_it_ends():
 @pytest.mark.parametrize(
     "given, told",
     [
-        ({"gpus": 0}, "`gpus` must be positive"),
+        ({"gpus": 0}, "`gpus` must be a number from"),
         ({"gpus": 8, "machines": 3}, "divided evenly"),
-        ({"gpus": 8, "cores": -1}, "`cores` must be positive"),
+        ({"gpus": 8, "cores": -1}, "`cores` must be a number from"),
         ({"gpus": 8, "disk_gigabytes": float("nan")}, "`disk_gigabytes`"),
+        ({"gpus": 8, "link_gigabytes": 1e-320}, "`link_gigabytes`"),
     ],
 )
 def test_numbers_that_cannot_be(given, told):
@@ -105,6 +144,7 @@ def test_the_command_prints_what_the_class_computes():
         ("--gpus", "8"),
         ("--gpus", "8", "--images-per-second-per-gpu", "fast"),
         ("--gpus", "8", "--images-per-second-per-gpu", "inf"),
+        ("--gpus", "8", "--images-per-second-per-gpu", "1e308"),
         ("--gpus", "9", "--images-per-second-per-gpu", "1", "--machines", "2"),
     ],
 )
