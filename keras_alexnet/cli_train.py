@@ -111,6 +111,8 @@ def _train(options):
     recipe = with_full_paths(get_recipe(name, **changes))
     if not recipe.data:
         raise ValueError(f"The recipe {name} needs --data DIR.")
+    if options.run_dir == "":  # a shell's variable that is not set
+        raise ValueError("--run-dir is empty; name a folder, or leave it out.")
     folder = options.run_dir or folder_for(recipe)
     load_tensorflow()
     from keras_alexnet.training import train

@@ -69,8 +69,15 @@ def ten_crops(image, pixels):
     Returns:
         List of ten `(..., pixels, pixels, channels)`: top left, top right,
         bottom left, bottom right, middle, and the same mirrored.
+
+    Raises:
+        ValueError: if the image is smaller.
     """
     height, width = image.shape[-3:-1]
+    if not 0 < pixels <= min(height, width):
+        raise ValueError(
+            f"An image of {height}x{width} has no crops of {pixels}x{pixels}."
+        )
     bottom, right = height - pixels, width - pixels
     corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
     places = [*corners, center_offset((height, width), pixels)]

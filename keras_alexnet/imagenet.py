@@ -41,7 +41,7 @@ def decode_predictions(preds, top=5):
         first; the names are spelled as `keras.applications` spells them.
 
     Raises:
-        ValueError: if the shape is another.
+        ValueError: if the shape is another, or `top` names no class.
 
     Example:
 
@@ -55,6 +55,10 @@ def decode_predictions(preds, top=5):
             "scores of the shape (images, 1000); for a network of other "
             "classes use its own class names. Received: "
             f"shape={tuple(preds.shape)}"
+        )
+    if not isinstance(top, int) or not 1 <= top <= len(_classes()):
+        raise ValueError(
+            f"`top` must be an integer from 1 to 1000. Received: {top!r}"
         )
     decoded = []
     for scores in preds:

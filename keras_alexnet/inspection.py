@@ -76,7 +76,9 @@ class Inspection:
         }
 
     def __str__(self):
-        lines = [f"{self.images} images in {len(self.classes)} classes"]
+        # `train/daisy` and `val/daisy` are one class.
+        names = {pathlib.PurePath(name).name for name in self.classes}
+        lines = [f"{self.images} images in {len(names)} classes"]
         if self.sizes:
             least, median, most = self.sizes
             lines[0] += f", short sides {least} to {most}, median {median}"

@@ -52,7 +52,9 @@ def AlexNet(
         input_tensor: Optional Keras tensor to use as image input.
         input_shape: Shape of one image in pixels, `(height, width, 3)` (or
             `(3, height, width)` with channels first). The variant's own if
-            `None`. Without the top, height and width may be `None`.
+            `None`. Without the top, height and width may be `None`, but for
+            networks with locally connected layers or averages of windows
+            that are cut off.
         pooling: What to do with the last maps if `include_top` is `False`:
             `None` (4D output), `"avg"` or `"max"` (global pooling).
         classes: Number of classes. The variant's own if `None`: 1000, or 10
@@ -88,7 +90,9 @@ def AlexNet(
     towers, previous = [images], "image"
     for row in rows:
         if isinstance(row, kinds.Dense) and row.units is None:
-            row = replace(row, units=classes, activation=classifier_activation)
+            row = replace(
+                row, units=int(classes), activation=classifier_activation
+            )
         towers = apply_row(row, towers, previous, axis)
         previous = row.name
     (outputs,) = regroup(towers, 1, previous, axis)

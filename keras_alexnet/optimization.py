@@ -31,8 +31,8 @@ class PaperSGD(keras.optimizers.SGD):
         **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Attributes:
-        conv1_rate: Variable, the factor of conv1's rate; at 0 conv1 does not
-            change at all. See `EndGame`.
+        conv1_rate: Variable, there once it is built, the factor of conv1's
+            rate; at 0 conv1 does not change at all. See `EndGame`.
 
     Reference:
         - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)

@@ -12,8 +12,8 @@ def preprocess_input(x, variant="alexnet"):
     """Makes of RGB images what a variant's weights expect.
 
     Args:
-        x: Images, `(..., height, width, 3)`, RGB values of 0..255; an array
-            or a tensor.
+        x: Images, `(..., height, width, 3)`, RGB values of 0..255; an array,
+            a tensor or what `keras.Input` gives.
         variant: Name of the variant.
 
     Returns:
@@ -30,8 +30,12 @@ def preprocess_input(x, variant="alexnet"):
     """
     architecture = get_architecture(variant)
     facts = architecture.preprocessing
-    is_array = not tf.is_tensor(x)
-    x = np.asarray(x, "float32") if is_array else tf.cast(x, tf.float32)
+    if keras.backend.is_keras_tensor(x):
+        x = keras.ops.cast(x, "float32")
+    elif tf.is_tensor(x):
+        x = tf.cast(x, tf.float32)
+    else:
+        x = np.asarray(x, "float32")
     if x.shape[-1] != len(facts.mean):
         raise ValueError(
             f"{architecture.name} expects {len(facts.mean)} channels in the "

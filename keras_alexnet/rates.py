@@ -27,7 +27,7 @@ class PlateauDrops(keras.callbacks.Callback):
     Args:
         patience: Integer, epochs without improvement that are waited for.
         times: Integer, how often at most.
-        monitor: Name of the accuracy in the logs.
+        monitor: Name of the accuracy in the logs; more is better.
 
     Attributes:
         state: Dict of what a resumed training must know; `Checkpoints` keeps
@@ -49,7 +49,14 @@ class PlateauDrops(keras.callbacks.Callback):
         self.state = {"best": -math.inf, "waited": 0, "drops": 0}
 
     def on_epoch_end(self, epoch, logs=None):
-        state, accuracy = self.state, float((logs or {})[self.monitor])
+        logs = logs or {}
+        if self.monitor not in logs:
+            raise ValueError(
+                f"`PlateauDrops` watches {self.monitor!r}, which is not "
+                f"measured; there are {', '.join(logs) or 'no measures'}. Give "
+                "`fit` validation data, or the name by `monitor`."
+            )
+        state, accuracy = self.state, float(logs[self.monitor])
         if accuracy > state["best"]:
             state.update(best=accuracy, waited=0)
             return
@@ -88,8 +95,15 @@ class EndGame(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = self.model.optimizer
+        if not optimizer.built:  # on one device, Keras does so in a step
+            optimizer.build(self.model.trainable_variables)
         # With float16, Keras wraps it in one that scales the loss.
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        if not hasattr(optimizer, "conv1_rate"):
+            raise ValueError(
+                "`EndGame` needs the optimizer `PaperSGD`, in which conv1 has "
+                f"a rate of its own. Received: {type(optimizer).__name__}"
+            )
         factor = 1.0
         if epoch >= self.frozen_epoch:
             factor = 0.0

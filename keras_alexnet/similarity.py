@@ -60,6 +60,10 @@ def nearest(features, queries=None, count=6):
            [0],
            [1]])
     """
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1. Received: {count}")
+    if not len(features):
+        raise ValueError("There are no images to compare with.")
     own = _own_places(features, queries)
     values = _rows(features)
     asked = values if queries is None else _rows(queries)

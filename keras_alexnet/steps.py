@@ -136,6 +136,11 @@ def _in_parts(model, forward, data, parts):
             scaled = model.optimizer.scale_loss(loss)
         return y_pred, loss, tape.gradient(scaled, model.trainable_variables)
 
+    if not isinstance(parts, int) or parts < 1:
+        raise ValueError(
+            "`accumulation_steps` must be a positive integer. Received: "
+            f"{parts!r}"
+        )
     if parts == 1:
         return compute(*data)
     rows = tf.nest.flatten(data)[0].shape[0]
@@ -148,10 +153,19 @@ def _in_parts(model, forward, data, parts):
         )
     size = rows // parts
 
+    def split(value):
+        if value is None:
+            return None
+        # A slice at a place that a tensor tells has no size that XLA knows.
+        shape = tf.concat([[parts, size], tf.shape(value)[1:]], axis=0)
+        known = (parts, size, *value.shape[1:])
+        return tf.ensure_shape(tf.reshape(value, shape), known)
+
+    data = tf.nest.map_structure(split, data)
+
     def part(i):
-        rows = slice(i * size, (i + 1) * size)
         return tf.nest.map_structure(
-            lambda value: None if value is None else value[rows], data
+            lambda value: None if value is None else value[i], data
         )
 
     # A loop, so that not more than one part is in memory; the gradients of

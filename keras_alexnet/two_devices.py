@@ -44,6 +44,8 @@ class Placed(keras.layers.Wrapper):
     def __init__(self, layer, device, **kwargs):
         super().__init__(layer, **{"name": layer.name, **kwargs})
         self.device = device
+        # XLA compiles for one device; on a GPU, Keras would let it by itself.
+        self.supports_jit = False
 
     def build(self, input_shape=None):
         with tf.device(self.device):

@@ -103,6 +103,7 @@ def test_plot(capsys, tmp_path):
         (["train", "--seed", "-1"], "`seed`"),
         (["train", "--learning-rate", "nan"], "`learning_rate`"),
         (["train", "--data", ""], "needs --data"),
+        (["train", "--run-dir", ""], "--run-dir is empty"),
         (["train", "--variant", "alexnet", "--crop-pixels", "66"], "67x67"),
         (["plot", "lenet5", "--to-file", "/proc/x/y.svg"], "cannot be written"),
         (["evaluate", "/etc/hostname"], "cannot be read"),

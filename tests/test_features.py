@@ -241,6 +241,13 @@ def test_what_cannot_be_compared_is_refused():
         ka.nearest(np.full((4, 3), np.nan))
 
 
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(ValueError, match="There are no images"):
+        ka.nearest(np.zeros((0, 3)))
+    with pytest.raises(ValueError, match="`count` must be at least 1"):
+        ka.nearest(np.eye(3), count=0)
+
+
 def test_similar_command(run, photos, good, tmp_path, capsys, monkeypatch):
     library = tmp_path / "library.npz"
     write_features(run, good, library)

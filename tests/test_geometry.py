@@ -134,6 +134,12 @@ def test_ten_crops_are_slices(shape, pixels):
             np.testing.assert_array_equal(np.asarray(part), slice_)
 
 
+@pytest.mark.parametrize("pixels", [0, 9])
+def test_crops_of_no_size_or_too_large_are_refused(pixels):
+    with pytest.raises(ValueError, match="image of 8x12 has no crops"):
+        ten_crops(np.zeros((8, 12, 3)), pixels)
+
+
 def test_ten_crops_in_a_dataset():
     images = np.random.default_rng(0).integers(0, 256, (5, 17, 20, 3), "uint8")
     dataset = tf.data.Dataset.from_tensor_slices(images)

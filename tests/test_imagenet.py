@@ -66,6 +66,12 @@ def test_other_shapes_are_refused(shape):
     assert str(shape) in str(error.value)
 
 
+@pytest.mark.parametrize("top", [0, -1, 1001, "5"])
+def test_a_top_without_classes_is_refused(top):
+    with pytest.raises(ValueError, match="`top` must be an integer from 1"):
+        ka.decode_predictions(np.eye(1000)[:1], top)
+
+
 def test_classes_are_found_by_every_clear_spelling():
     places = imagenet.places(imagenet.class_names())
     for spelling in ("n02124075", "Egyptian cat", "Egyptian_cat"):

@@ -112,6 +112,13 @@ def test_good_folder_is_safe(class_folders):
     assert "Found: nothing." in str(found)
 
 
+def test_a_class_of_train_and_val_is_one(class_folders):
+    folder = class_folders({"train/daisy": 2, "train/rose": 2, "val/daisy": 1})
+    found = check_data(folder)
+    assert set(found.classes) == {"train/daisy", "train/rose", "val/daisy"}
+    assert str(found).startswith("5 images in 2 classes")
+
+
 def test_empty_class_is_never_safe(class_folders):
     folder = class_folders({"daisy": 2, "rose": 2, "tulip": 0})
     (folder / "tulip" / "notes.txt").write_text("no image")

@@ -111,6 +111,19 @@ def test_default_is_the_paper():
     check(normal((2, 3, 3, 8), 200.0))
 
 
+def test_a_variable_is_normalized_as_what_it_holds():
+    x = normal((2, 3, 3, 6))
+    for groups in (1, 2):
+        layer = LocalResponseNormalization(groups=groups)
+        y = layer(tf.constant(x))
+        for variable in (tf.Variable(x), keras.Variable(x)):
+            np.testing.assert_array_equal(layer(variable), y)
+    variable = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = LocalResponseNormalization()(variable)
+    assert tape.gradient(y, variable) is not None
+
+
 @pytest.mark.parametrize("alpha_mode", ["sum", "mean"])
 @pytest.mark.parametrize("beta", [0.75, 0.5, 1.0])
 @pytest.mark.parametrize("size", [1, 3, 5, 9])

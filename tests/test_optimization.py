@@ -265,6 +265,18 @@ def test_a_frozen_conv1_stays_as_it_is_in_a_fit():
     assert same == [True, True, False, False]
 
 
+def test_the_end_game_of_a_fresh_model():
+    model = two_layers()
+    x, y = np.ones((4, 6, 6, 1)), np.ones((4, 8))
+    before = model.get_weights()
+    model.fit(x, y, verbose=0, epochs=2, callbacks=[EndGame(0, 0)])
+    assert np.array_equal(before[0], model.get_weights()[0])
+    assert not np.array_equal(before[2], model.get_weights()[2])
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match="needs the optimizer `PaperSGD`"):
+        model.fit(x, y, verbose=0, callbacks=[EndGame(0, 0)])
+
+
 @pytest.mark.parametrize("name", ["conv1", "conv1a", "conv1b", "conv10"])
 def test_the_factor_is_that_of_conv1s_rate(name):
     """A step of factor 1/4 is a quarter of a step; decay has its share."""
@@ -330,6 +342,13 @@ def test_the_rate_drops_where_the_accuracy_stops_rising():
         callback.on_epoch_end(epoch, {"val_accuracy": accuracy})
         assert rate_of(model.optimizer) == rate, epoch
     assert callback.state["drops"] == 2
+
+
+def test_a_plateau_of_what_is_not_measured_is_refused():
+    model = two_layers()
+    callbacks = [PlateauDrops(patience=1)]
+    with pytest.raises(ValueError, match="'val_accuracy', which is not"):
+        model.fit(np.ones((4, 6, 6, 1)), np.ones((4, 8)), 4, 1, 0, callbacks)
 
 
 @pytest.mark.parametrize("stop", range(1, len(PLATEAU)))

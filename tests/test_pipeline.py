@@ -48,8 +48,8 @@ def colorful(count, size=(9, 12), seed=0):
 
 
 @pytest.mark.parametrize("variant", ["alexnet", "caffenet", "torchvision"])
-@pytest.mark.parametrize("in_tf_data", [False, True])
-def test_preprocess_input(variant, in_tf_data):
+@pytest.mark.parametrize("where", ["array", "dataset", "model"])
+def test_preprocess_input(variant, where):
     x = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), "uint8")
     facts = VARIANTS[variant].preprocessing
     expected = x.astype("float64")
@@ -60,10 +60,14 @@ def test_preprocess_input(variant, in_tf_data):
         expected = expected / [0.229, 0.224, 0.225]
     else:
         expected = expected - facts.mean
-    if in_tf_data:
+    if where == "dataset":
         dataset = tf.data.Dataset.from_tensor_slices(x)
         dataset = dataset.map(lambda image: preprocess_input(image, variant))
         y = np.stack(list(dataset.as_numpy_iterator()))
+    elif where == "model":
+        image = keras.Input((5, 4, 3), dtype="uint8")
+        model = keras.Model(image, preprocess_input(image, variant))
+        y = model.predict(x, verbose=0)
     else:
         y = preprocess_input(x, variant)
         assert isinstance(y, np.ndarray)

@@ -108,11 +108,11 @@ def test_options_that_break_are_refused_before_data_are_read(
 # --- parts of a batch, on one device ----------------------------------------
 
 
-def lenet(parts):
+def lenet(parts, jit_compile=False):
     keras.utils.set_random_seed(0)
     model = ka.AlexNet("lenet5", classifier_activation=None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(PaperSGD(0.01), loss, jit_compile=False)
+    model.compile(PaperSGD(0.01), loss, jit_compile=jit_compile)
     model.accumulation_steps = parts
     return model
 
@@ -138,6 +138,23 @@ def test_parts_without_sample_weights_give_the_weights_of_the_whole():
         weights.append(model.get_weights())
     for whole, added in zip(*weights, strict=True):
         np.testing.assert_allclose(added, whole, atol=1e-6)
+
+
+def test_parts_give_the_same_where_xla_compiles_the_step():
+    """As Keras lets it by itself on one GPU."""
+    weights = []
+    for parts, jit_compile in ((1, False), (3, True)):
+        model = lenet(parts, jit_compile)
+        model.fit(fixed_batches(12, 6), shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for whole, added in zip(*weights, strict=True):
+        np.testing.assert_allclose(added, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [0, -1, "2", None])
+def test_parts_that_are_no_number_are_refused(parts):
+    with pytest.raises(ValueError, match="must be a positive integer"):
+        lenet(parts).fit(fixed_batches(4, 2), shuffle=False, verbose=0)
 
 
 def test_batches_without_equal_parts_are_refused():

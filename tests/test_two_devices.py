@@ -136,6 +136,15 @@ def test_it_computes_and_learns_what_alexnet_does(facts):
     assert facts["trained"] < 1e-4
 
 
+def test_keras_does_not_let_xla_compile_it_by_itself():
+    from keras.src.trainers.trainer import model_supports_jit
+
+    devices = ("CPU:0", "CPU:0")
+    model = ka.two_device_alexnet("alexnet", devices, input_shape=(67, 67, 3))
+    assert not model_supports_jit(model)
+    assert model_supports_jit(ka.AlexNet(input_shape=(67, 67, 3)))
+
+
 def test_one_tower_and_missing_devices_are_refused():
     with pytest.raises(ValueError, match="half has one tower"):
         ka.two_device_alexnet("half")
