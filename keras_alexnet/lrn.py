@@ -24,6 +24,9 @@ def normalize(x, size, alpha, beta, k, axes):
         if backend == "torch":  # whose autograd does it
             return _forward(x, window, **constants)
         return _differentiable(x, *_formulas(window, constants))
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(x)  # a variable's value
     shape = tuple(x.shape[1:])
     if axes != (x.ndim - 1,):
         return _compiled(shape, size, alpha, beta, k, axes)(x)

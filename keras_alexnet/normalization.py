@@ -134,7 +134,7 @@ class LocalResponseNormalization(keras.layers.Layer):
             axes = tuple(a for a in range(1, rank) if a != axis)
             groups, values = 1, self.size ** len(axes)
         alpha = self.alpha / (values if self.alpha_mode == "mean" else 1)
-        x = ops.cast(ops.convert_to_tensor(inputs), self.compute_dtype)
+        x = ops.cast(inputs, self.compute_dtype)
         return _normalize(x, self.size, alpha, self.beta, self.k, groups, axes)
 
     def compute_output_shape(self, input_shape):
