@@ -9,21 +9,17 @@ others stay.
 
 import argparse
 import fnmatch
-import json
 import pathlib
 import tempfile
 
 from benchmarks.harness import PATIENCE
-from benchmarks.harness import machine
 from benchmarks.harness import measure
 from benchmarks.markdown import page
+from benchmarks.results_file import RESULTS
+from benchmarks.results_file import read
+from benchmarks.results_file import write
 from benchmarks.rows import all_rows
-from keras_alexnet.files import replacing
 from keras_alexnet.reading import EXTENSIONS
-
-RESULTS = pathlib.Path(__file__).parent / "results" / "benchmarks.json"
-# By these two machines are told apart.
-SAME = ("processor", "processors")
 
 
 def _parser():
@@ -56,6 +52,7 @@ def _parser():
     )
     parser.add_argument(
         "--to-file",
+        type=pathlib.Path,
         metavar="JSON",
         help="written after each row, with a table beside it; by default "
         f"{RESULTS.relative_to(RESULTS.parents[2])}, and none with --quick",
@@ -88,12 +85,10 @@ def _run(options, scratch):
     rows = all_rows(photos, scratch)
     chosen = _chosen(rows, options.rows, options.quick, photos)
     path = options.to_file or (None if options.quick else RESULTS)
-    results = _read(path and pathlib.Path(path))
-    rounds, patience = (options.rounds, PATIENCE)
-    if options.quick:
-        rounds, patience = 1, None
+    results = read(path)
+    how = (1, None) if options.quick else (options.rounds, PATIENCE)
     for name in chosen:
-        row = measure(rows[name], rounds, patience)
+        row = measure(rows[name], *how)
         if not row["columns"]:
             raise ValueError(
                 f"no column of {name} could be measured; what was there stays."
@@ -104,7 +99,7 @@ def _run(options, scratch):
         order += [x for x in results["rows"] if x not in rows]
         results["rows"] = {x: results["rows"][x] for x in order}
         if path:
-            _write(pathlib.Path(path), results)
+            write(path, results)
     print(page(results))
 
 
@@ -143,52 +138,11 @@ def _chosen(rows, patterns, quick, photos):
         ready = [x for x in found if photos or not rows[x].of_photos]
         if not ready:
             raise ValueError(f"{pattern!r} needs photos; name --photos DIR")
-        for name in set(found) - set(ready):
-            print(f"{name} is left out: it needs --photos DIR")
+        for name in found:
+            if name not in ready:
+                print(f"{name} is left out: it needs --photos DIR")
         chosen.update(ready)
     return [name for name in rows if name in chosen]
-
-
-def _read(path):
-    """What the file holds; that it can be written is seen before the work."""
-    here = machine()
-    results = {"machine": here, "rows": {}}
-    if path is None:
-        return results
-    if path.exists():
-        results = {**_read_results(path, here), "machine": here}
-    _write(path, results)
-    return results
-
-
-def _read_results(path, here):
-    try:
-        results = json.loads(path.read_text())
-        there = {key: results["machine"][key] for key in SAME}
-        results["rows"].items()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{str(path)!r} is not a file of this command's results; name "
-            "another one with --to-file"
-        ) from error
-    if there != {key: here[key] for key in SAME}:
-        raise ValueError(
-            f"{str(path)!r} holds what another machine gave "
-            f"({there['processors']} processors, {there['processor']}); name "
-            "another file with --to-file"
-        )
-    return results
-
-
-def _write(path, results):
-    if path.suffix != ".json":
-        raise ValueError(f"{str(path)!r} must end in .json")
-    for file, text in (
-        (path, f"{json.dumps(results, indent=1)}\n"),
-        (path.with_suffix(".md"), page(results)),
-    ):
-        with replacing(file) as temporary:
-            pathlib.Path(temporary).write_text(text)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 import json
 import statistics
 
-from benchmarks.__main__ import RESULTS
+from benchmarks.results_file import RESULTS
 
 HERE = RESULTS.parents[1]
 TIMES = {

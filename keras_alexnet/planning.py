@@ -1,6 +1,5 @@
 """`Plan(gpus, images_per_second_per_gpu)`: what larger machines need."""
 
-import math
 from dataclasses import dataclass
 
 from keras_alexnet.arithmetic import trace
@@ -140,24 +139,22 @@ class Plan(Table):
 
     @property
     def first_limit(self):
-        """What comes first when the GPUs get faster, and how much faster
-        they can be until then; below 1, what share of the images it gives.
+        """What comes first when the GPUs get faster: its name, and at how
+        many times their rate; below 1, it has come already.
 
-        Cores and disk come when the step, whose exchange gets no shorter,
-        takes as long as they do; the exchange when it takes as long as the
-        computing.
+        Cores and disk come when a step, of which the exchange gets no
+        shorter, takes as long as they do for its images; the exchange when
+        it takes as long as the computing.
         """
         computing, exchanging = self.seconds
-        room = {}
-        if exchanging:
-            room["exchange"] = computing / exchanging
-        for name in ("cores", "disk"):
-            room[name] = self.limits[name] / self.limits["GPUs and exchange"]
-            left = self.batch / self.limits[name] - exchanging
-            if room[name] >= 1:
-                room[name] = computing / left if left > 0 else math.inf
-        name = min(room, key=room.get)
-        return name, room[name]
+        # Below so many seconds of computing, each of them counts.
+        least = {
+            name: self.batch / self.limits[name] - exchanging
+            for name in ("cores", "disk")
+        }
+        least["exchange"] = exchanging
+        name = max(least, key=least.get)
+        return name, computing / least[name]
 
     @property
     def rate(self):
@@ -192,12 +189,9 @@ class Plan(Table):
 
     def _heading(self):
         name, room = self.first_limit
+        told = f"{name}, at {room:.1f} times the GPUs' rate"
         if room < 1:
-            told = f"{name}, which cannot follow them ({room:.0%})"
-            if name == "exchange":
-                told = f"{name}, which takes longer than computing"
-        else:
-            told = f"{name}, at {room:.1f} times the GPUs' rate"
+            told = f"{name}, at {room:.0%} of the GPUs' rate already"
         return (
             f"{self.images_per_second:,.0f} images/s, {self._hours:,.1f} "
             f"hours for {EPOCHS} epochs of ImageNet; the first limit is {told}"

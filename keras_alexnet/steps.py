@@ -136,32 +136,9 @@ def _in_parts(model, forward, data, parts):
             scaled = model.optimizer.scale_loss(loss)
         return y_pred, loss, tape.gradient(scaled, model.trainable_variables)
 
-    if not isinstance(parts, int) or parts < 1:
-        raise ValueError(
-            "`accumulation_steps` must be a positive integer. Received: "
-            f"{parts!r}"
-        )
     if parts == 1:
         return compute(*data)
-    rows = tf.nest.flatten(data)[0].shape[0]
-    if rows is None or rows % parts:
-        raise ValueError(
-            f"A batch of {rows or 'any number of'} images on a device cannot "
-            f"be computed in {parts} equal parts; `accumulation_steps` needs "
-            "batches of a fixed size that is a multiple of it, such as a "
-            "tf.data.Dataset of `batch(size, drop_remainder=True)`."
-        )
-    size = rows // parts
-
-    def split(value):
-        if value is None:
-            return None
-        # A slice at a place that a tensor tells has no size that XLA knows.
-        shape = tf.concat([[parts, size], tf.shape(value)[1:]], axis=0)
-        known = (parts, size, *value.shape[1:])
-        return tf.ensure_shape(tf.reshape(value, shape), known)
-
-    data = tf.nest.map_structure(split, data)
+    data = _split(data, parts)
 
     def part(i):
         return tf.nest.map_structure(
@@ -188,6 +165,35 @@ def _in_parts(model, forward, data, parts):
         parallel_iterations=1,
     )
     return collected.concat(), loss, gradients
+
+
+def _split(data, parts):
+    """The same, each `(rows, ...)` as `(parts, rows / parts, ...)`."""
+    if not isinstance(parts, int) or parts < 1:
+        raise ValueError(
+            "`accumulation_steps` must be a positive integer. Received: "
+            f"{parts!r}"
+        )
+    rows = tf.nest.flatten(data)[0].shape[0]
+    if rows is None or rows % parts:
+        raise ValueError(
+            f"A batch of {rows or 'any number of'} images on a device cannot "
+            f"be computed in {parts} equal parts; `accumulation_steps` needs "
+            "batches of a fixed size that is a multiple of it, such as a "
+            "tf.data.Dataset of `batch(size, drop_remainder=True)`."
+        )
+
+    def split(value):
+        if value is None:
+            return None
+        # By shape: XLA does not know the size of a slice whose place is a
+        # tensor.
+        rest = tf.shape(value)[1:]
+        shape = tf.concat([[parts, rows // parts], rest], axis=0)
+        known = (parts, rows // parts, *value.shape[1:])
+        return tf.ensure_shape(tf.reshape(value, shape), known)
+
+    return tf.nest.map_structure(split, data)
 
 
 def _clipped(optimizer, gradients):
