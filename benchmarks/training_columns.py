@@ -30,7 +30,8 @@ def training(feed, batch, photos, scratch, replicas=1):
     """`alexnet` fed and fitted as `ka.train` does it, in seconds a step.
 
     `feed` is `"memory"`, one batch of pixels again and again; `"photos"`,
-    JPEG files; `"shards"`, what prepare-data makes of them.
+    JPEG files of a first epoch; `"kept"`, those of a later one; `"shards"`,
+    what prepare-data makes of them.
     """
     import tensorflow as tf
 
@@ -57,14 +58,18 @@ def training(feed, batch, photos, scratch, replicas=1):
     source = Feed(run, train, test, strategy, skipped)
     model, _ = fed_with_pixels(run, 3, strategy)
     epochs = itertools.count()
-    one = None
+    one = kept = None
     if feed == "memory":
         one = next(iter(source.training(0)))
+    if feed == "kept":
+        kept = source.training(0)
+        for _ in kept.take(source.steps):
+            pass
 
     def steps():
         # A training begins its epochs so; the first batches of an epoch come
         # while the last of the one before is trained on.
-        data = source.training(next(epochs))
+        data = kept or source.training(next(epochs))
         if one is not None:
             data = tf.data.Dataset.from_tensors(one).repeat()
         stopwatch = Stopwatch()

@@ -15,7 +15,8 @@ def feeding_row(photos, scratch):
     for name, options in {
         f"{OURS}, from shards": {"shards": True},
         f"{OURS}, from shards, uint8": {"shards": True, "pixels": True},
-        f"{OURS}, from photos": {},
+        f"{OURS}, from photos, first epoch": {},
+        f"{OURS}, from photos, later epochs": {"kept": True},
     }.items():
         columns[name] = Column(f"{make}:ours", {**given, **options})
     for name, noise in {PLAIN: False, f"{PLAIN}, color noise": True}.items():
@@ -60,7 +61,8 @@ def training_row(photos, scratch, batch=32):
             for name, feed in {
                 "the step alone": "memory",
                 "from shards": "shards",
-                "from photos": "photos",
+                "from photos, first epoch": "photos",
+                "from photos, later epochs": "kept",
             }.items()
         }
         | {f"{PLAIN}, from photos": plain, **torch},

@@ -79,6 +79,7 @@ class Feed:
                 self.test,
                 batch_size=self.batch_size,
                 skipped=self.skipped,
+                keep=True,
                 **self.run.sizes,
                 **share,
             )

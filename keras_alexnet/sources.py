@@ -12,6 +12,9 @@ from keras_alexnet.reading import read_picture
 from keras_alexnet.shards import read_colors
 from keras_alexnet.threads import share_out
 
+# What the central squares of photos may take in memory: 5,461 of 256x256.
+LARGEST_KEPT = 2**30
+
 
 class Source:
     """The images of a set of examples, by their place in it.
@@ -22,6 +25,9 @@ class Source:
         square: Whether random crops come from the central square (Section 2)
             or from all of the image; `None` if there are none.
         channels: Of the network: 3, or 1 for gray.
+        keep: Whether the images will be asked for again: then the central
+            squares of image files stay in memory, if all of the set together
+            take no more than 1 GiB.
 
     Attributes:
         channels: Of the images; 1 where they are gray, since gray is made
@@ -31,7 +37,7 @@ class Source:
         ValueError: if the images are prepared in another size or shape.
     """
 
-    def __init__(self, examples, resize_pixels, square, channels):
+    def __init__(self, examples, resize_pixels, square, channels, keep=False):
         self.examples = examples
         self.resize_pixels = resize_pixels
         self.square = square
@@ -41,6 +47,9 @@ class Source:
             examples.images.check(resize_pixels, square)
         elif not examples.are_files:
             self._pixels = self._resized(examples.images)
+        size = len(examples) * resize_pixels**2 * self.channels
+        self._keeps = keep and examples.are_files and size <= LARGEST_KEPT
+        self._squares = {}
 
     def _resized(self, images):
         """All images of an array, once."""
@@ -56,6 +65,10 @@ class Source:
                 for image in images
             ]
         )
+
+    def forget(self):
+        """Give back the memory of what is kept."""
+        self._squares.clear()
 
     def file(self, index):
         """The path of an image."""
@@ -76,8 +89,11 @@ class Source:
         At an odd distance from the border that can be one pixel beside the
         middle of the whole image.
         """
-        square = geometry.center_crop(self.image(index), self.resize_pixels)
-        return geometry.center_crop(square, pixels)
+
+        def square():
+            return geometry.center_crop(self.image(index), self.resize_pixels)
+
+        return geometry.center_crop(self._kept(index, square), pixels)
 
     def random_crop(self, index, fractions, pixels):
         """A square anywhere in an image.
@@ -87,9 +103,15 @@ class Source:
             fractions: Two numbers of 0..1, which place among the possible.
             pixels: Side of the square.
         """
-        if self.examples.are_files:
-            return self._read_crop(self.file(index), fractions, pixels)
-        if self.examples.are_prepared:
+
+        def square():
+            return self._read_crop(index, (0, 0), self.resize_pixels)
+
+        if self.square and self._keeps:
+            image = self._kept(index, square)
+        elif self.examples.are_files:
+            return self._read_crop(index, fractions, pixels)
+        elif self.examples.are_prepared:
             image = self.examples.images[index]
         else:
             image = self._pixels[index]
@@ -118,7 +140,15 @@ class Source:
         box = choose(image.shape[:2])
         return self._converted(geometry.resize_box(image, box, pixels))
 
-    def _read_crop(self, file, fractions, pixels):
+    def _kept(self, index, read):
+        """The central square that `read` gives, read once if it is kept."""
+        if not self._keeps:
+            return read()
+        if index not in self._squares:
+            self._squares[index] = read().copy()  # not a view of more
+        return self._squares[index]
+
+    def _read_crop(self, index, fractions, pixels):
         """A crop of the resized image of a file."""
 
         def choose(shape):
@@ -128,7 +158,7 @@ class Source:
                 shape, self.resize_pixels, pixels, top, left
             )
 
-        return self._read_box(file, choose, pixels)
+        return self._read_box(self.file(index), choose, pixels)
 
     def _read_box(self, file, choose, pixels):
         """A part of a file; what lies around it is decoded at most."""

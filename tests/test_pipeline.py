@@ -1,12 +1,17 @@
 """Augmentation and batches, against NumPy."""
 
+import functools
+import gc
+import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import keras_alexnet as ka
 from keras_alexnet.architectures import VARIANTS
@@ -298,6 +303,76 @@ def test_images_are_read_from_files(class_folders):
     assert images.shape == (8, 24, 24, 3)
     reddest = images.mean((1, 2))[..., 0] > 127
     np.testing.assert_array_equal(reddest, labels.numpy() == 1)
+
+
+def photos(root, count=6, size=(50, 40)):
+    """Class folders of JPEG files, as examples."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        small = generator.integers(0, 256, (7, 5, 3), "uint8")
+        path = root / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(small).resize(size).save(path, quality=95)
+    return Examples(
+        np.array(sorted(str(path) for path in root.rglob("*.jpg"))),
+        np.arange(count) * 2 // count,
+        ("a", "b"),
+    )
+
+
+READ = {"batch_size": 2, "resize_pixels": 32, "crop_pixels": 24}
+
+
+def test_a_later_epoch_is_fed_from_memory(tmp_path):
+    examples = photos(tmp_path)
+    batches = iter(training_batches(examples, color_noise=0.1, **READ))
+    anew = training_batches(examples, color_noise=0.1, first_step=6, **READ)
+    expected = [batch[0][0] for batch in anew.take(2)]
+    for _ in range(6):  # two epochs
+        next(batches)
+    shutil.rmtree(tmp_path)
+    for images in expected:
+        np.testing.assert_array_equal(next(batches)[0][0], images)
+
+
+@pytest.mark.parametrize("again", ["training", "evaluation"])
+def test_what_is_kept_is_what_is_read(tmp_path, monkeypatch, again):
+    examples = photos(tmp_path)
+    if again == "training":
+        make, tolerance = training_batches, 1  # as `resize_box` says
+    else:
+        make = functools.partial(evaluation_batches, keep=True)
+        tolerance = 0
+    kept = make(examples, **READ)
+    for _ in range(2):
+        last = [batch[0][0].numpy() for batch in kept.take(3)]
+    monkeypatch.setattr("keras_alexnet.sources.LARGEST_KEPT", 32 * 32 * 3 * 5)
+    read = make(examples, **READ)  # six photos are too many now
+    for one, two in zip(last, read.take(3), strict=True):
+        assert np.abs(one - two[0][0].numpy().astype(int)).max() <= tolerance
+    shutil.rmtree(tmp_path)
+    assert len(list(kept.take(3))) == 3
+    with pytest.raises(tf.errors.OpError, match="no such file"):
+        list(read.take(3))
+
+
+def test_the_memory_of_kept_photos_is_given_back(tmp_path):
+    examples = photos(tmp_path, 40, (300, 256))
+    read = {"batch_size": 8, "resize_pixels": 256, "crop_pixels": 227}
+    squares = 40 * 256 * 256 * 3
+    tracemalloc.start()
+    try:
+        batches = training_batches(examples, **read)
+        for _ in batches.take(10):
+            pass
+        used, _ = tracemalloc.get_traced_memory()
+        assert used > squares
+        del batches
+        gc.collect()
+        left, _ = tracemalloc.get_traced_memory()
+        assert left < used - 0.9 * squares
+    finally:
+        tracemalloc.stop()
 
 
 def test_gray_networks_see_the_luminance_of_arrays():

@@ -190,7 +190,7 @@ def test_its_rates_are_the_measured_ones():
     results = json.loads(path.read_text())
     columns = results["rows"]["feeding"]["columns"]
     for name, per_core in (
-        ("keras_alexnet, from photos", PHOTOS_PER_CORE),
+        ("keras_alexnet, from photos, first epoch", PHOTOS_PER_CORE),
         ("keras_alexnet, from shards, uint8", SHARDS_PER_CORE),
     ):
         measured = columns[name]["amount"] / columns[name]["median_seconds"]
