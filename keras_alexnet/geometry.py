@@ -154,8 +154,9 @@ def surroundings(box, shape, pixels):
 def resize_box(image, box, pixels):
     """A part of an image, resized to a square.
 
-    Of the box of a crop (`crop_box`), the crop of the resized image, within
-    one gray level, since Pillow takes the box in single precision.
+    Of the box of a crop (`crop_box`), the crop of the resized image, at 256
+    pixels within one gray level, since Pillow takes the box in single
+    precision.
     """
     return _resize(image, (pixels, pixels), box)
 

@@ -47,8 +47,9 @@ def training_batches(
 ):
     """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
-    The central squares of photos stay in memory for the next epoch where all
-    of the set take 1 GiB at most, 5,461 photos of 256x256.
+    The central squares that crops are cut out of stay in memory for the next
+    epoch, where those of all photos take 1 GiB at most (5,461 of 256x256):
+    not with `square=False` or `smallest_crop_area`.
 
     An epoch has `ceil(len(examples) / batch_size)` batches, in which every
     example comes once. All batches have the same size: the last of an epoch

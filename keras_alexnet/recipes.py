@@ -145,8 +145,8 @@ _RECIPES = (
         layer_decay=(("conv1", 0.0), ("conv2", 0.0), ("fc10", 0.01)),
         bias_rate=2.0,
     ),
-    # Any folder of photos: as `flowers`, for a third of the time, and from the
-    # central squares, as `prepare-data` keeps them.
+    # Any folder of photos: as `flowers`, for a third of the time, and of a
+    # prepared folder the central squares will do.
     Recipe(
         "folder",
         data="",

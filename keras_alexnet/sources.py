@@ -12,8 +12,8 @@ from keras_alexnet.reading import read_picture
 from keras_alexnet.shards import read_colors
 from keras_alexnet.threads import share_out
 
-# What the central squares of photos may take in memory: 5,461 of 256x256.
-LARGEST_KEPT = 2**30
+# What the central squares of a set may take in memory: 5,461 of 256x256.
+LARGEST_KEPT_SET = 2**30
 
 
 class Source:
@@ -26,7 +26,7 @@ class Source:
             or from all of the image; `None` if there are none.
         channels: Of the network: 3, or 1 for gray.
         keep: Whether the images will be asked for again: then the central
-            squares of image files stay in memory, if all of the set together
+            squares of image files stay in memory, if those of the whole set
             take no more than 1 GiB.
 
     Attributes:
@@ -48,8 +48,8 @@ class Source:
         elif not examples.are_files:
             self._pixels = self._resized(examples.images)
         size = len(examples) * resize_pixels**2 * self.channels
-        self._keeps = keep and examples.are_files and size <= LARGEST_KEPT
-        self._squares = {}
+        keep = keep and examples.are_files and size <= LARGEST_KEPT_SET
+        self._squares = {} if keep else None
 
     def _resized(self, images):
         """All images of an array, once."""
@@ -67,8 +67,8 @@ class Source:
         )
 
     def forget(self):
-        """Give back the memory of what is kept."""
-        self._squares.clear()
+        """Keep nothing any more."""
+        self._squares = None
 
     def file(self, index):
         """The path of an image."""
@@ -90,10 +90,10 @@ class Source:
         middle of the whole image.
         """
 
-        def square():
+        def read():
             return geometry.center_crop(self.image(index), self.resize_pixels)
 
-        return geometry.center_crop(self._kept(index, square), pixels)
+        return geometry.center_crop(self._kept(index, read), pixels)
 
     def random_crop(self, index, fractions, pixels):
         """A square anywhere in an image.
@@ -104,11 +104,11 @@ class Source:
             pixels: Side of the square.
         """
 
-        def square():
+        def read():
             return self._read_crop(index, (0, 0), self.resize_pixels)
 
-        if self.square and self._keeps:
-            image = self._kept(index, square)
+        if self.square and self._squares is not None:
+            image = self._kept(index, read)
         elif self.examples.are_files:
             return self._read_crop(index, fractions, pixels)
         elif self.examples.are_prepared:
@@ -142,11 +142,13 @@ class Source:
 
     def _kept(self, index, read):
         """The central square that `read` gives, read once if it is kept."""
-        if not self._keeps:
+        squares = self._squares  # `forget` may come in between
+        if squares is None:
             return read()
-        if index not in self._squares:
-            self._squares[index] = read().copy()  # not a view of more
-        return self._squares[index]
+        square = squares.get(index)
+        if square is None:
+            square = squares[index] = read().copy()  # not a view of more
+        return square
 
     def _read_crop(self, index, fractions, pixels):
         """A crop of the resized image of a file."""
