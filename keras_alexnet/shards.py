@@ -14,6 +14,7 @@ import copy
 import hashlib
 import json
 import pathlib
+import threading
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from keras_alexnet.files import replacing
 
 FORMAT = "keras_alexnet shards, version 1"
 MEAN_IMAGE = "mean_image.npy"
+# NumPy reads a header with Python's parser, which fails now and then when two
+# threads are in it (CPython 3.11.7, python/cpython#106905).
+_opening = threading.Lock()
 
 
 class Shards:
@@ -111,7 +115,8 @@ class Shards:
     def _open(self, shard):
         path = self.folder / f"{self.names[shard]}.npy"
         try:
-            pixels = np.load(path, mmap_mode="r")
+            with _opening:
+                pixels = np.load(path, mmap_mode="r")
         except (OSError, EOFError, ValueError) as error:
             raise ValueError(
                 f"{str(path)!r} cannot be opened: {error}; run keras-alexnet "
@@ -187,7 +192,8 @@ def is_whole(folder, name):
         values = 3 * sum(height * width for height, width in sizes)
         if checksum(path) != index["sha256"]:
             return False
-        return np.load(path, mmap_mode="r").size == values
+        with _opening:
+            return np.load(path, mmap_mode="r").size == values
     except (OSError, EOFError, KeyError, TypeError, ValueError):
         return False
 
