@@ -13,8 +13,8 @@ import bisect
 import copy
 import hashlib
 import json
+import os
 import pathlib
-import threading
 
 import numpy as np
 
@@ -23,13 +23,13 @@ from keras_alexnet.files import replacing
 
 FORMAT = "keras_alexnet shards, version 1"
 MEAN_IMAGE = "mean_image.npy"
-# NumPy reads a header with Python's parser, which fails now and then when two
-# threads are in it (CPython 3.11.7, python/cpython#106905).
-_opening = threading.Lock()
+# What `np.save` writes before such pixels, whatever their number (NumPy's
+# numpy/lib/format.py, version 1.0).
+HEADER_BYTES = 128
 
 
 class Shards:
-    """The images of one split of a prepared folder; opened as they are used.
+    """The images of one split of a prepared folder; read as they are used.
 
     Args:
         folder: Path of the prepared folder.
@@ -61,7 +61,6 @@ class Shards:
             np.concatenate([[0], np.cumsum(3 * shapes.prod(axis=1))])
             for shapes in self._shapes
         ]
-        self._pixels = [None] * len(self.names)
         self._chosen = np.arange(self._firsts[-1])
 
     def __len__(self):
@@ -80,14 +79,9 @@ class Shards:
         index = int(self._chosen[index])
         shard = bisect.bisect_right(self._firsts, index) - 1
         place = index - self._firsts[shard]
-        pixels = self._pixels[shard]
-        if pixels is None:
-            pixels = self._pixels[shard] = self._open(shard)
-        if pixels.ndim == 4:
-            return pixels[place]
-        start, end = self._starts[shard][place : place + 2]
-        shape = (*self._shapes[shard][place], 3)
-        return pixels[start:end].reshape(shape)
+        start, end = self._starts[shard][place : place + 2].tolist()
+        height, width = self._shapes[shard][place].tolist()
+        return self._read(shard, start, end).reshape(height, width, 3)
 
     def check(self, resize_pixels, square):
         """Refuse shards of another size than is asked for.
@@ -112,22 +106,26 @@ class Shards:
                 "from all of an image need `prepare-data --whole`."
             )
 
-    def _open(self, shard):
-        path = self.folder / f"{self.names[shard]}.npy"
+    def _read(self, shard, start, end):
+        """Some of the pixels of a shard, in one row.
+
+        No file stays open or mapped: ImageNet's 2,503 are more than a process
+        may have open by default, and a mapped file that is cut off kills it.
+        """
+        path = f"{self.folder}/{self.names[shard]}.npy"
+        expected = HEADER_BYTES + int(self._starts[shard][-1])
         try:
-            with _opening:
-                pixels = np.load(path, mmap_mode="r")
-        except (OSError, EOFError, ValueError) as error:
+            with open(path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != expected:
+                    raise OSError(f"it has {size} bytes, not {expected}")
+                file.seek(HEADER_BYTES + start)
+                return np.frombuffer(file.read(end - start), "uint8")
+        except OSError as error:
             raise ValueError(
-                f"{str(path)!r} cannot be opened: {error}; run keras-alexnet "
+                f"{path!r} cannot be read: {error}; run keras-alexnet "
                 "prepare-data again, it writes what is missing."
             ) from error
-        if pixels.size != self._starts[shard][-1] or pixels.dtype != "uint8":
-            raise ValueError(
-                f"{str(path)!r} holds {pixels.size} values, not the "
-                f"{self._starts[shard][-1]} of its images: it is damaged."
-            )
-        return pixels
 
 
 def write_shard(folder, name, images, index):
@@ -192,9 +190,8 @@ def is_whole(folder, name):
         values = 3 * sum(height * width for height, width in sizes)
         if checksum(path) != index["sha256"]:
             return False
-        with _opening:
-            return np.load(path, mmap_mode="r").size == values
-    except (OSError, EOFError, KeyError, TypeError, ValueError):
+        return path.stat().st_size == HEADER_BYTES + values
+    except (OSError, KeyError, TypeError, ValueError):
         return False
 
 

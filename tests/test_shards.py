@@ -187,7 +187,7 @@ def test_damaged_pixels_are_named(tmp_path, sizes, kept):
         path.write_bytes(data[:kept])
     assert not is_whole(tmp_path, "train-00001")
     shards[0]  # the other shard is not affected
-    with pytest.raises(ValueError, match="00001.npy' cannot be opened: .*run"):
+    with pytest.raises(ValueError, match="00001.npy' cannot be read: .*run"):
         shards[4]
 
 
@@ -197,8 +197,22 @@ def test_damaged_pixels_are_named(tmp_path, sizes, kept):
 def test_other_pixels_are_refused(tmp_path, pixels):
     _, shards = write(tmp_path, SQUARES)
     np.save(tmp_path / "train-00001.npy", pixels)
-    with pytest.raises(ValueError, match="00001.npy' holds .* is damaged"):
+    with pytest.raises(ValueError, match="00001.npy' cannot be read: it has"):
         shards[4]
+
+
+def test_more_shards_than_files_may_be_open(tmp_path):
+    resource = pytest.importorskip("resource", reason="not on Windows")
+    images, shards = write(tmp_path, [(6, 6)] * 50, [1] * 50)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(tmp_path / "train-00000.npy", "rb") as file:
+        most = file.fileno() + 20  # more than are open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        kept = [shards[index] for index in range(50)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    np.testing.assert_array_equal(np.stack(kept), np.stack(images))
 
 
 def test_a_flipped_bit_is_found(tmp_path):
