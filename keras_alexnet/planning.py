@@ -14,7 +14,7 @@ PAPER_BATCH, PAPER_RATE, DECAY = 128, 0.01, 0.0005
 # Images per second of one core of an AMD EPYC (Zen 4), half of what two gave
 # (benchmarks/results/benchmarks.md, "Feeding"): photos of ImageNet, 109 KB
 # each, and prepared shards that leave the arithmetic on pixels to the device.
-PHOTOS_PER_CORE, SHARDS_PER_CORE = 704.4 / 2, 13_640 / 2
+PHOTOS_PER_CORE, SHARDS_PER_CORE = 542.2 / 2, 8_392 / 2
 # What prepare-data keeps of a photo: 256x256 RGB values of one byte, and
 # what goes to the device: the crop.
 SHARD_BYTES, CROP_BYTES = 256 * 256 * 3, 227 * 227 * 3
