@@ -4,16 +4,18 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
+import secrets
 import shutil
-import tempfile
 
 
 @contextlib.contextmanager
 def replacing(path):
     """A temporary path that takes the place of `path` at the end.
 
-    A kill leaves the old file or the new one, never half of one. The folder
-    is made if missing.
+    A kill leaves the old file or the new one, never half of one, and a
+    temporary file that the next write of the same file removes. The folder is
+    made if missing.
 
     Raises:
         ValueError: if the file cannot be written there.
@@ -21,11 +23,8 @@ def replacing(path):
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Keras tells formats by the whole name: "model.weights.h5".
-        handle, temporary = tempfile.mkstemp(
-            prefix=".", suffix=f".{path.name}", dir=path.parent
-        )
-        os.close(handle)
+        remove_leftovers(path.parent, path.name)
+        temporary = _create_beside(path)
     except OSError as error:
         raise ValueError(
             f"{str(path)!r} cannot be written: {error.strerror}."
@@ -34,15 +33,77 @@ def replacing(path):
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise ValueError(
             f"{str(path)!r} cannot be written: {error.strerror or error}."
         ) from error
     finally:
+        _in_use.discard(os.path.basename(temporary))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+# The temporary files of this process. A process number alone does not tell
+# whether a file is in use: containers give out the same ones again.
+_in_use = set()
+_TEMPORARY = re.compile(r"\.keras_alexnet-(\d+)-[0-9a-f]{8}\.(.+)", re.DOTALL)
+
+
+def _create_beside(path):
+    """An empty file of a new name, with the rights that the umask leaves."""
+    # Keras tells formats by the whole name: "model.weights.h5".
+    name = f".keras_alexnet-{os.getpid()}-{secrets.token_hex(4)}.{path.name}"
+    temporary = str(path.parent / name)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    _in_use.add(name)
+    return temporary
+
+
+def _sync_folder(folder):
+    """Have the new name on the disk, too, where folders can be synced."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def is_temporary(name):
+    """Whether a file's name is one that `replacing` gives."""
+    return bool(_TEMPORARY.fullmatch(name))
+
+
+def remove_leftovers(folder, name=None):
+    """Remove the temporary files that killed processes have left.
+
+    Args:
+        folder: Path of the folder.
+        name: Name of the file that they were to become; of any if `None`.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if not match or name not in (None, match[2]):
+                continue
+            if not _is_written(entry.path, int(match[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_written(temporary, process):
+    """Whether a temporary file belongs to a process that lives."""
+    if process == os.getpid():
+        return os.path.basename(temporary) in _in_use
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def check_room(folder, needed):

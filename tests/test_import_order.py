@@ -21,6 +21,7 @@ LEVELS = {
     "dropout": 1,
     "counting": 1,
     "steps": 1,
+    "content": 0,
     "files": 0,
     "pages": 0,
     "imagenet": 0.2,

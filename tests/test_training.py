@@ -300,6 +300,37 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
+def test_what_a_killed_write_has_left_goes_with_the_next(tmp_path):
+    script = f"""
+import os, signal
+from keras_alexnet.files import replacing
+with replacing({str(tmp_path / "file.txt")!r}):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", script])
+        assert len(os.listdir(tmp_path)) == 1
+    mine = tmp_path / ".1234.file.txt"
+    mine.write_text("not ours")
+    with replacing(tmp_path / "file.txt") as one:
+        with replacing(tmp_path / "file.txt") as other:  # both are in use
+            assert os.path.exists(one)
+        assert os.path.exists(one) and not os.path.exists(other)
+    assert sorted(os.listdir(tmp_path)) == [mine.name, "file.txt"]
+
+
+def test_written_files_have_the_rights_of_the_umask(tmp_path):
+    for umask in (0o022, 0o077):
+        before = os.umask(umask)
+        try:
+            with replacing(tmp_path / "file.txt"):
+                pass
+        finally:
+            os.umask(before)
+        mode = (tmp_path / "file.txt").stat().st_mode & 0o777
+        assert mode == 0o666 & ~umask
+
+
 def test_two_devices_give_the_weights_of_one(tmp_path):
     script = """
 import sys
