@@ -44,4 +44,5 @@ def stamp_of(path):
         facts = os.stat(path)
     except (OSError, ValueError):
         return ""
-    return f"{facts.st_size}-{facts.st_ino}-{facts.st_mtime_ns}-{facts.st_ctime_ns}"
+    times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
+    return f"{facts.st_size}-{facts.st_ino}-{times}"

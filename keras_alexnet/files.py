@@ -123,6 +123,27 @@ def check_room(folder, needed):
         )
 
 
+def check_newer(version, newest, path):
+    """Refuse a file of a later format than this version knows.
+
+    Args:
+        version: What the file says, a number or its digits; whatever is no
+            number is left to whoever reads the file.
+        newest: Integer, the last version that can be read.
+        path: Path of the file.
+
+    Raises:
+        ValueError: if the version is a later one.
+    """
+    if isinstance(version, bool) or not str(version).isdecimal():
+        return
+    if int(version) > newest:
+        raise ValueError(
+            f"{str(path)!r} was written by a newer keras_alexnet (format "
+            f"{version}, this one reads up to {newest}); update keras_alexnet."
+        )
+
+
 @contextlib.contextmanager
 def locked(folder):
     """A folder that no other process writes into at the same time.

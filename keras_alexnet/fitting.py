@@ -52,9 +52,13 @@ def fit(
             signals=signals,
         )
         step = checkpoints.restore()
-        if step == 0 and recipe.weights is not None:
-            start_from(recipe.weights, network, run)
+        if not checkpoints.has_state:
+            _check_nothing_is_lost(run, folder)
+            if recipe.weights is not None:
+                start_from(recipe.weights, network, run)
         check_agreement(feed.strategy, step)
+        if not checkpoints.has_state:
+            checkpoints.save()  # from now on, no state means a lost one
         progress = TrainingProgress(
             feed.steps * recipe.epochs,
             step,
@@ -73,6 +77,16 @@ def fit(
         with progress, feed.strategy.scope():
             _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
+
+
+def _check_nothing_is_lost(run, folder):
+    """Refuse to begin anew what had begun, and lost its states."""
+    if run.has_begun():
+        raise ValueError(
+            f"There is no checkpoint in {str(folder)!r}, but the run has "
+            "logged epochs or results; put the checkpoints back, or delete "
+            "the run folder to begin anew."
+        )
 
 
 def _reports(run, checkpoints, chief, tensorboard):

@@ -3,7 +3,9 @@
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import Signals
@@ -41,7 +43,8 @@ class Checkpoints(keras.callbacks.Callback):
         log: List of dicts, the logs of each epoch.
 
     Reference:
-        - `tf.train.CheckpointManager`
+        - `keras.callbacks.BackupAndRestore`, which keeps neither the states of
+          random numbers nor the position in the epoch
 
     Example:
 
@@ -76,8 +79,8 @@ class Checkpoints(keras.callbacks.Callback):
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        tensors = [variable.value for variable in self._variables]
-        self._states = StateFolder(folder, tensors, writes)
+        self._strategy = model.distribute_strategy
+        self._states = StateFolder(folder)
         self._saved_at = time.monotonic()
 
     def restore(self):
@@ -89,18 +92,34 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: if there are checkpoints, but none can be read.
         """
-        facts = self._states.restore()
-        if facts:
-            self._take_over(facts)
+        state = self._states.newest()
+        if state:
+            self._take_over(*state)
         return self.step
 
-    def _take_over(self, state):
-        self.step = self._saved_step = state["step"]
-        self.log = state["log"]
+    @property
+    def has_state(self):
+        """Whether a state is on the disk, restored or saved."""
+        return self._saved_step is not None
+
+    def _take_over(self, facts, arrays):
+        shapes = [(a.shape, a.dtype) for a in arrays]
+        wanted = [(v.shape, np.dtype(v.dtype)) for v in self._variables]
+        if shapes != wanted:
+            raise ValueError(
+                f"The checkpoints in {str(self._states.folder)!r} are of "
+                "another network or optimizer; choose another folder, or "
+                "delete it to begin anew."
+            )
+        with self._strategy.scope():
+            for variable, array in zip(self._variables, arrays, strict=True):
+                variable.assign(array)
+        self.step = self._saved_step = facts["step"]
+        self.log = facts["log"]
         self._saved_log = len(self.log)
-        self._restored_sums = self._sums = state["sums"]
+        self._restored_sums = self._sums = facts["sums"]
         for callback, known in zip(
-            self._callbacks, state["callbacks"], strict=True
+            self._callbacks, facts["callbacks"], strict=True
         ):
             callback.state = known
 
@@ -119,8 +138,8 @@ class Checkpoints(keras.callbacks.Callback):
         }
         try:
             if self.writes:  # else the chief does, at the same intervals
-                self._states.save(facts)
-        except (OSError, tf.errors.OpError) as error:
+                self._states.save(self.step, self._arrays(), facts)
+        except (OSError, ValueError) as error:
             raise ValueError(
                 "The training cannot be saved in "
                 f"{str(self._states.folder)!r}: {first_line(error)}. "
@@ -128,6 +147,13 @@ class Checkpoints(keras.callbacks.Callback):
             ) from error
         self._saved_step, self._saved_log = self.step, len(self.log)
         self._saved_at = time.monotonic()
+
+    def _arrays(self):
+        # Two layers may have the same name; their places differ.
+        return {
+            f"{place:04}/{variable.path}": ops.convert_to_numpy(variable)
+            for place, variable in enumerate(self._variables)
+        }
 
     def finish(self):
         """Save the end, if it is not saved."""

@@ -249,7 +249,7 @@ def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     command = ["-c", ON_ARRAYS, two, 30, 0]
     with started_together(command, tmp_path, 2) as (chief, worker):
-        saved = two / "checkpoints" / "state-12.index"
+        saved = two / "checkpoints" / "state-000000012.safetensors"
         until = time.monotonic() + 200
         while not saved.exists() and time.monotonic() < until:
             time.sleep(0.02)

@@ -80,7 +80,7 @@ LEVELS = {
     "optimization": 3,
     "rates": 3,
     "distribution": 3,
-    "saving": 3,
+    "saving": 0.5,
     "resuming": 3.5,
     "two_devices": 3.5,
     "charts": 3,

@@ -12,7 +12,7 @@ from collections import namedtuple
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+import safetensors.numpy
 
 import keras_alexnet as ka
 from keras_alexnet.cli import main
@@ -110,26 +110,26 @@ def finish(process):
 def signal_after_saves(process, folder, count, number):
     """Wait for so many more checkpoints, then send a signal."""
     folder = pathlib.Path(folder) / "checkpoints"
-    before = set(folder.glob("state-*.index"))
+    before = set(folder.glob("state-*.safetensors"))
     seen = set()
     deadline = time.monotonic() + 240
     while len(seen) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-        seen |= {*folder.glob("state-*.index")} - before
+        seen |= {*folder.glob("state-*.safetensors")} - before
     process.send_signal(number)
     return process.communicate(timeout=240)
 
 
 def saved(folder):
     """All that the newest checkpoint holds, as bytes by name."""
-    path = tf.train.latest_checkpoint(str(folder / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
+    content = newest(folder / "checkpoints").read_bytes()
+    arrays = safetensors.numpy.load(content)
+    # Keras numbers what has no name, such as states of random numbers.
     return {
-        name: np.asarray(reader.get_tensor(name)).tobytes()
-        for name in reader.get_variable_to_shape_map()
-        if "save_counter" not in name and "OBJECT_GRAPH" not in name
+        name.partition("/")[0]: array.tobytes()
+        for name, array in arrays.items()
     }
 
 
@@ -342,7 +342,7 @@ def test_nothing_is_saved_before_it_is_time_but_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
     checkpoints.finish()
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert "state-1.index" in files
+    assert files == ["state-000000009.safetensors"]
     checkpoints.finish()  # is saved
     assert sorted(path.name for path in tmp_path.iterdir()) == files
     again = Checkpoints(tmp_path, small_model())
@@ -388,31 +388,58 @@ def truncate(path):
     os.truncate(path, path.stat().st_size // 2)
 
 
-def newest(folder, suffix):
-    prefix = tf.train.latest_checkpoint(str(folder))
-    return pathlib.Path(prefix + suffix)
+def newest(folder):
+    return max(folder.glob("state-*.safetensors"))
 
 
-DATA, INDEX = ".data-00000-of-00001", ".index"
+def flip_in_the_header(path):
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("damage", "suffix"),
-    [
-        (flip, DATA),
-        (truncate, DATA),
-        (pathlib.Path.unlink, DATA),
-        (flip, INDEX),
-        (truncate, INDEX),
-        (pathlib.Path.unlink, INDEX),
-    ],
-)
-def test_the_checkpoint_before_a_damaged_one_is_taken(trained, damage, suffix):
-    damage(newest(trained, suffix))
+def empty(path):
+    path.write_bytes(b"")
+
+
+def without_checksum(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    arrays = safetensors.numpy.load_file(path)
+    del metadata["sha256"]
+    safetensors.numpy.save_file(arrays, path, metadata)
+
+
+def one_array_changed(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    arrays = safetensors.numpy.load_file(path)
+    arrays[min(arrays)].flat[0] += 1e-7
+    safetensors.numpy.save_file(arrays, path, metadata)
+
+
+DAMAGES = [
+    flip,
+    flip_in_the_header,
+    truncate,
+    empty,
+    without_checksum,
+    one_array_changed,
+    pathlib.Path.unlink,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_checkpoint_before_a_damaged_one_is_taken(trained, damage):
+    damage(newest(trained))
     model = small_model()
     checkpoints = Checkpoints(trained, model, minutes=0)
-    with pytest.warns(UserWarning, match="damaged checkpoint was passed over"):
-        assert checkpoints.restore() == 9
+    if damage is pathlib.Path.unlink:
+        assert checkpoints.restore() == 8
+    else:
+        match = "damaged checkpoint was passed over"
+        with pytest.warns(UserWarning, match=match):
+            assert checkpoints.restore() == 8
     assert len(checkpoints.log) == 2
     fit(model, checkpoints, 4)
     again = Checkpoints(trained, small_model())
@@ -420,44 +447,65 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(trained, damage, suffix):
     assert len(again.log) == len(checkpoints.log)
 
 
-@pytest.mark.parametrize("damage", [flip, truncate])
-@pytest.mark.parametrize("suffix", [DATA, INDEX])
-def test_if_all_are_damaged_a_sentence_says_so(trained, damage, suffix):
-    for path in trained.glob(f"state-*{suffix}"):
+@pytest.mark.parametrize("damage", DAMAGES[:-1])
+def test_if_all_are_damaged_a_sentence_says_so(trained, damage):
+    states = sorted(trained.glob("state-*"))
+    for path in states:
         damage(path)
     with pytest.raises(ValueError, match="No checkpoint can be read") as error:
         Checkpoints(trained, small_model()).restore()
     assert str(trained) in str(error.value)
     assert "\n" not in str(error.value)
+    assert sorted(trained.glob("state-*")) == states
 
 
 def test_checkpoints_of_another_network_are_refused(trained):
-    with pytest.raises(ValueError, match="No checkpoint can be read"):
+    with pytest.raises(ValueError, match="are of another network"):
         Checkpoints(trained, small_model(side=9)).restore()
 
 
-def test_what_a_kill_has_left_is_removed(trained):
-    part = trained / "state-9_temp" / "part-00000-of-00001.data-00000-of-00001"
-    part.parent.mkdir()
-    part.write_bytes(b"half")
-    unlisted = trained / "state-8.index"
-    unlisted.write_bytes(b"")
-    (trained / "notes.txt").write_text("the user's")
-    model = small_model()
-    checkpoints = Checkpoints(trained, model)
+def test_checkpoints_of_a_newer_version_are_refused(trained):
+    path = newest(trained)
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    metadata = {**metadata, "format": "keras_alexnet state, version 2"}
+    arrays = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(arrays, path, metadata)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="written by a newer keras_alexnet"):
+        Checkpoints(trained, small_model()).restore()
+    assert path.read_bytes() == content
+
+
+def test_states_are_found_by_number_whatever_the_time_or_a_list(trained):
+    (trained / "checkpoint").write_bytes(b"\0garbage")
+    for age, path in enumerate(sorted(trained.glob("state-*"))):
+        os.utime(path, (1e9 - age, 1e9 - age))  # the newest is the oldest
+    checkpoints = Checkpoints(trained, small_model(), minutes=0)
     assert checkpoints.restore() == 9
-    before = newest(trained, INDEX)
-    checkpoints.save()
-    assert not part.parent.exists()
-    assert before.exists()
-    assert (trained / "notes.txt").exists()
-    listed = tf.train.get_checkpoint_state(str(trained))
-    names = {
-        pathlib.Path(path).name for path in listed.all_model_checkpoint_paths
-    }
-    found = {path.name.partition(".")[0] for path in trained.glob("state-*")}
-    assert found == names
-    assert len(names) == 2
+    assert len(checkpoints.log) == 3
+
+
+def test_only_states_that_were_looked_at_are_removed(trained):
+    """And what a kill has left; the newest and the one before it stay."""
+    half = trained / ".keras_alexnet-999999999-12345678.state-000000010.x"
+    half.write_bytes(b"half")
+    (trained / "notes.txt").write_text("the user's")
+    (trained / "state-000000001.safetensors").write_bytes(b"not a state")
+    old = trained / "state-000000002.safetensors"
+    old.write_bytes(newest(trained).read_bytes())
+    model = small_model()
+    checkpoints = Checkpoints(trained, model, minutes=0)
+    assert checkpoints.restore() == 9
+    (trained / "state-000000003.safetensors").write_bytes(old.read_bytes())
+    fit(model, checkpoints, 5)
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "notes.txt",
+        "state-000000001.safetensors",  # cannot be read
+        "state-000000003.safetensors",  # came later
+        "state-000000014.safetensors",
+        "state-000000015.safetensors",
+    ]
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -520,8 +568,8 @@ def test_a_disk_that_fills_up(small_disk, monkeypatch, seen):
             fit(model, checkpoints)
     assert "The last checkpoint, of step 5, is kept" in str(error.value)
     assert "\n" not in str(error.value)
-    names = {path.name.partition(".")[0] for path in folder.glob("state*")}
-    assert names == {"state-1"}
+    names = [path.name for path in folder.iterdir()]
+    assert names == ["state-000000005.safetensors"]
     (small_disk / "filler").unlink()
     model = small_model(side=256)
     checkpoints = Checkpoints(folder, model, minutes=0)
