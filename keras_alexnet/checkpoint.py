@@ -3,7 +3,7 @@
 import csv
 import json
 import pathlib
-import shutil
+import re
 import warnings
 from dataclasses import fields
 
@@ -11,7 +11,12 @@ import numpy as np
 
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.files import NewerVersion
+from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
+from keras_alexnet.files import is_free
+from keras_alexnet.files import is_temporary
+from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
 from keras_alexnet.pixels import PixelsToInput
@@ -22,6 +27,11 @@ from keras_alexnet.variations import VARIATIONS
 from keras_alexnet.variations import with_dropout
 from keras_alexnet.variations import with_initialization
 from keras_alexnet.weight_files import checked_names
+
+FORMAT = 1  # of results.json; version 0.1.0 wrote no number
+PICTURES = ("curves.png", "confusion_matrix.png")
+# The state before the first step: nothing is lost with it.
+FIRST_STATE = re.compile(r"state-0+\.safetensors")
 
 
 class Run:
@@ -44,9 +54,7 @@ class Run:
         )
         self.results = {}
         if self.path("results.json").exists():
-            self.results = self._read(
-                "results.json", lambda text: dict(json.loads(text))
-            )
+            self.results = self._read("results.json", _results_from_json)
 
     def _read(self, name, parse):
         try:
@@ -57,6 +65,8 @@ class Run:
                 "cannot be read; expected a folder that `keras-alexnet train` "
                 "has written."
             ) from error
+        except NewerVersion as error:
+            raise ValueError(f"{str(self.folder)!r}: {error}") from error
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"The run folder {str(self.folder)!r} is damaged: {name} "
@@ -67,21 +77,22 @@ class Run:
     def create(cls, folder, recipe, class_names):
         """Start a run in a folder, or take up the one that is not finished.
 
-        One that stopped before its first epoch or checkpoint is started anew,
-        and one that is taken up may bear another number of bad files.
+        One that stopped before its first step or epoch was saved is started
+        anew, and one that is taken up may bear another number of bad files.
 
         Raises:
-            ValueError: if the folder holds a finished run or another one.
+            ValueError: if the folder holds a finished run, another one, or
+                what is none.
         """
         folder = pathlib.Path(folder)
-        if (folder / "recipe.json").exists() and _has_begun(folder):
+        check_folder(folder)
+        if has_begun(folder):
             cls._check_same(folder, recipe, class_names)
         else:
-            (folder / "skipped.csv").unlink(missing_ok=True)
-            shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+            _remove_beginning(folder)
         for name, text in (
+            ("recipe.json", recipes.to_json(recipe)),  # first: it marks a run
             ("classes.json", json.dumps(class_names, indent=2) + "\n"),
-            ("recipe.json", recipes.to_json(recipe)),  # last: it marks a run
         ):
             with replacing(folder / name) as path:
                 pathlib.Path(path).write_text(text)
@@ -102,11 +113,29 @@ class Run:
                 f"There is a run in {str(folder)!r} already, with another "
                 f"value of {what}; choose another folder or delete it."
             )
-        if run.results:
+        if is_finished(folder):
             raise ValueError(
                 f"There is a run in {str(folder)!r} already, and it is "
                 "finished; choose another folder or delete it."
             )
+
+    def log_rows(self):
+        """The epochs in `log.csv`, dicts of numbers; none without a log.
+
+        Raises:
+            ValueError: if the log is damaged.
+        """
+        path = self.path("log.csv")
+        try:
+            with open(path, newline="") as file:
+                return [
+                    {name: float(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        except FileNotFoundError:
+            return []
+        except (csv.Error, TypeError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
 
     def path(self, name):
         """The path of a file in the run folder."""
@@ -237,14 +266,64 @@ class Run:
         """Add to the results."""
         self.results.update(results)
         with replacing(self.path("results.json")) as path:
-            text = json.dumps(self.results, indent=2) + "\n"
-            pathlib.Path(path).write_text(text)
+            text = json.dumps({"format": FORMAT, **self.results}, indent=2)
+            pathlib.Path(path).write_text(f"{text}\n")
 
 
-def _has_begun(folder):
-    """Whether there is anything that a new start would lose."""
+def _results_from_json(text):
+    results = dict(json.loads(text))
+    check_newer(results.pop("format", FORMAT), FORMAT, "results.json")
+    return results
+
+
+def check_folder(folder):
+    """Refuse a folder that is neither free nor a run's.
+
+    Raises:
+        ValueError: if it holds anything and is not a run folder.
+    """
+    folder = pathlib.Path(folder)
+    if is_free(folder):
+        return
+    try:
+        recipes.from_json((folder / "recipe.json").read_text())
+    except NewerVersion as error:
+        raise ValueError(f"{str(folder)!r}: {error}") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{str(folder)!r} is not empty, and is not a run folder that "
+            "`keras-alexnet train` has written; choose another folder."
+        ) from error
+
+
+def is_finished(folder):
+    """Whether a run folder holds all; the last files come from the end."""
+    names = ("results.json", *PICTURES)
+    return all((pathlib.Path(folder) / name).exists() for name in names)
+
+
+def has_begun(folder):
+    """Whether a run folder holds anything that a new start would lose."""
+    folder = pathlib.Path(folder)
     log = folder / "log.csv"
-    kept = ("results.json", "model.weights.h5", "checkpoints/*")
-    return any(True for name in kept for _ in folder.glob(name)) or (
-        log.exists() and log.read_bytes().count(b"\n") > 1
+    states = (
+        path.name
+        for path in folder.glob("checkpoints/*")
+        if not is_temporary(path.name) and not FIRST_STATE.fullmatch(path.name)
     )
+    return (
+        (folder / "results.json").exists()
+        or (folder / "model.weights.h5").exists()
+        or any(states)
+        or (log.exists() and log.read_bytes().count(b"\n") > 1)
+    )
+
+
+def _remove_beginning(folder):
+    """What a run that was stopped before its first step has left."""
+    remove_leftovers(folder)
+    (folder / "skipped.csv").unlink(missing_ok=True)
+    for part in ("train", "validation"):
+        # Of the whole folder only what TensorBoard's callback writes is ours.
+        for path in folder.glob(f"tensorboard/{part}/events.out.tfevents.*"):
+            path.unlink()

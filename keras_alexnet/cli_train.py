@@ -7,6 +7,7 @@ import pathlib
 from keras_alexnet import cli_data
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.cli_weights import names
+from keras_alexnet.files import is_free
 from keras_alexnet.quiet import load_tensorflow
 from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
@@ -113,8 +114,8 @@ def _train(options):
         raise ValueError(f"The recipe {name} needs --data DIR.")
     if options.run_dir == "":  # a shell's variable that is not set
         raise ValueError("--run-dir is empty; name a folder, or leave it out.")
-    folder = options.run_dir or folder_for(recipe)
     load_tensorflow()
+    folder = options.run_dir or folder_for(recipe)
     from keras_alexnet.training import train
 
     run = train(
@@ -148,14 +149,15 @@ def folder_for(recipe):
 
 
 def _fits(folder, recipe):
-    if not (folder / "recipe.json").exists():
-        # Free, or a start that was killed at once.
-        names = {path.name for path in folder.glob("*")}
-        return names <= {"classes.json"}
+    from keras_alexnet.checkpoint import is_finished
+
+    if is_free(folder):
+        return True
     try:
         text = (folder / "recipe.json").read_text()
-        finished = (folder / "results.json").exists()
-        return not finished and same_training(from_json(text), recipe)
+        return not is_finished(folder) and same_training(
+            from_json(text), recipe
+        )
     except (OSError, ValueError, TypeError):
         return False
 

@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
-from keras_alexnet.images import match_classes
 from keras_alexnet.scoring import score_batches
 from keras_alexnet.skipping import SkippedFiles
 from keras_alexnet.sources import Source
@@ -49,28 +47,6 @@ class SureAnswers:
     read: int
     right: int
     unread: int
-
-
-def own_test_examples(run, data=None):
-    """What a run was tested on, also if its data have moved.
-
-    Args:
-        run: A `Run`.
-        data: Where the data are now; where they were if `None`.
-
-    Returns:
-        `Examples`, labeled with the places of the run's classes.
-
-    Raises:
-        ValueError: if they are not there, or are of other classes.
-    """
-    recipe = run.recipe
-    if data is None:
-        data = recipe.data
-        if not data:
-            raise ValueError("The run was trained on arrays in memory.")
-    _, test = load_examples(data, recipe.validation_fraction, recipe.seed)
-    return match_classes(test, run.class_names, data)
 
 
 def sure_answers(run, examples, count):

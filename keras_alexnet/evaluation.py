@@ -1,6 +1,7 @@
 """How well networks do: exact counts over every test example."""
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Evaluation(Table):
         skipped_files: Number of files that could not be read, not counted.
         crops: What of each image was predicted from.
         networks: Number of networks whose predictions were averaged.
+        changes: What of the data is not as it was in the training.
     """
 
     class_names: tuple[str, ...]
@@ -33,6 +35,7 @@ class Evaluation(Table):
     skipped_files: int = 0
     crops: str = "center crop"
     networks: int = 1
+    changes: tuple[str, ...] = ()
 
     _header = ("class", "examples", "right", "error", "most often taken for")
     _right = (1, 2, 3)
@@ -89,6 +92,7 @@ class Evaluation(Table):
             },
             "confusion": self.confusion.tolist(),
             "skipped_files": self.skipped_files,
+            "changes": list(self.changes),
         }
 
     def plot_confusion(self, to_file):
@@ -129,7 +133,7 @@ class Evaluation(Table):
         )
         if self.skipped_files:
             heading += f"; {self.skipped_files:,} files could not be read"
-        return heading + "."
+        return "; ".join([heading, *self.changes]) + "."
 
     def _cells(self):
         for place in self.present:
@@ -159,7 +163,9 @@ def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
             networks of the same classes, each of which is shown the images as
             it was trained on them (Section 6).
         data: Data set to test on, as in `images.test_examples`, or
-            `Examples`; the run's own test examples if `None`. A network of
+            `Examples`; what the run held out if `None`, whatever its files
+            are called now. Images that a network was trained on, whatever
+            their names, are left out. A network of
             ImageNet's 1,000 classes can be tested on some of them, named by
             synset or by name.
         max_bad_ratio: The largest part of the files that may be unreadable
@@ -178,11 +184,13 @@ def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
     """
     networks = _listed(trained)
     class_orders(networks)  # refuses other classes before it reads anything
-    examples, total = held_out(networks, data)
+    tests = held_out(networks, data)
+    examples = tests.examples
     if max_bad_ratio is None:
         max_bad_ratio = min(each.recipe.max_bad_ratio for each in networks)
-    skipped = SkippedFiles(total + len(examples), max_bad_ratio)
-    return count_answers(networks, examples, skipped, ten_crops)
+    skipped = SkippedFiles(tests.others + len(examples), max_bad_ratio)
+    counts = count_answers(networks, examples, skipped, ten_crops)
+    return replace(counts, changes=tests.changes)
 
 
 def count_answers(trained, examples, skipped, ten_crops=False):

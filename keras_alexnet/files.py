@@ -76,6 +76,18 @@ def is_temporary(name):
     return bool(_TEMPORARY.fullmatch(name))
 
 
+def is_free(folder):
+    """Whether a folder is missing, or holds nothing but what killed writes of
+    ours have left."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(is_temporary(entry.name) for entry in entries)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def remove_leftovers(folder, name=None):
     """Remove the temporary files that killed processes have left.
 
@@ -123,6 +135,10 @@ def check_room(folder, needed):
         )
 
 
+class NewerVersion(ValueError):
+    """A file was written by a newer version of this package."""
+
+
 def check_newer(version, newest, path):
     """Refuse a file of a later format than this version knows.
 
@@ -133,12 +149,12 @@ def check_newer(version, newest, path):
         path: Path of the file.
 
     Raises:
-        ValueError: if the version is a later one.
+        NewerVersion: if the version is a later one.
     """
     if isinstance(version, bool) or not str(version).isdecimal():
         return
     if int(version) > newest:
-        raise ValueError(
+        raise NewerVersion(
             f"{str(path)!r} was written by a newer keras_alexnet (format "
             f"{version}, this one reads up to {newest}); update keras_alexnet."
         )

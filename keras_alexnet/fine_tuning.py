@@ -5,12 +5,10 @@ from dataclasses import replace
 
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.architectures import layer_names
-from keras_alexnet.checkpoint import Run
 from keras_alexnet.recipes import RECIPES
-from keras_alexnet.recipes import same_training
 from keras_alexnet.recipes import with_full_paths
 from keras_alexnet.trained import open_trained
-from keras_alexnet.training import train
+from keras_alexnet.training import train_once
 
 
 def fine_tune(
@@ -55,9 +53,9 @@ def fine_tune(
     head, whole = stages(source, data, head_epochs, epochs, **changes)
     folder = pathlib.Path(workdir)
     if head_epochs:
-        run = _trained(head, folder / "head", verbose)
+        run = train_once(head, folder / "head", verbose=verbose)
         whole = replace(whole, weights=str(run.folder.resolve()))
-    return _trained(whole, folder / "all", verbose)
+    return train_once(whole, folder / "all", verbose=verbose)
 
 
 def stages(source, data, head_epochs, epochs, **changes):
@@ -86,12 +84,3 @@ def stages(source, data, head_epochs, epochs, **changes):
         rate_drops=(max(2 * epochs // 3, 1),),
     )
     return head, whole
-
-
-def _trained(recipe, folder, verbose):
-    """The finished run in a folder, or the one that is trained now."""
-    if (folder / "results.json").exists():
-        run = Run(folder)
-        if same_training(run.recipe, recipe):
-            return run
-    return train(recipe, folder, verbose=verbose)

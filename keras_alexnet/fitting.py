@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_alexnet.checkpoint import has_begun
 from keras_alexnet.distribution import check_agreement
 from keras_alexnet.interruption import noted_signals
 from keras_alexnet.progress import TrainingProgress
@@ -81,11 +82,11 @@ def fit(
 
 def _check_nothing_is_lost(run, folder):
     """Refuse to begin anew what had begun, and lost its states."""
-    if run.has_begun():
+    if has_begun(run.folder):
         raise ValueError(
-            f"There is no checkpoint in {str(folder)!r}, but the run has "
-            "logged epochs or results; put the checkpoints back, or delete "
-            "the run folder to begin anew."
+            f"There is no checkpoint in {str(folder)!r}, but the training had "
+            "begun; put the checkpoints back, or delete the run folder to "
+            "begin anew."
         )
 
 

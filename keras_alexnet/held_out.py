@@ -1,15 +1,126 @@
-"""The images that trained networks are tested on."""
+"""The images that trained networks are tested on, and those of a run."""
 
+import collections
 import os
+import warnings
+from typing import NamedTuple
 
 import numpy as np
 
+from keras_alexnet import data_record
 from keras_alexnet import imagenet
 from keras_alexnet.checkpoint import Run
+from keras_alexnet.checkpoint import has_begun
+from keras_alexnet.data_record import EARLIER
+from keras_alexnet.data_record import LEFT_OUT
+from keras_alexnet.data_record import NAME
+from keras_alexnet.data_record import DataRecord
+from keras_alexnet.data_record import contents_of
+from keras_alexnet.data_record import take
 from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
+from keras_alexnet.images import load_parts
 from keras_alexnet.images import match_classes
+from keras_alexnet.images import split
 from keras_alexnet.images import test_examples
+from keras_alexnet.skipping import listed_files
+
+
+def settle_data(folder, recipe, parts, verbose):
+    """The images that a run trains on and tests on, now as when it began.
+
+    Args:
+        folder: Path of the run folder, which need not be there yet.
+        recipe: The `Recipe`.
+        parts: As of `images.load_parts`.
+        verbose: Whether to show a bar.
+
+    Returns:
+        The `DataRecord` to be kept, `Examples` to train on, those to test on.
+
+    Raises:
+        ValueError: if the run has begun with other images.
+    """
+    train, test = parts
+    began = has_begun(folder)
+    record = DataRecord.read(folder) if began else None
+    if record:
+        return data_record.go_on(record, train, test, recipe.data, verbose)
+    if test is None:
+        train, test = split(train, recipe.validation_fraction, recipe.seed)
+    if began:
+        _check_counts(Run(folder), train, test)
+    earlier = _trained_on_before(recipe)
+    record, test = data_record.begin(train, test, recipe.data, earlier, verbose)
+    left_out = len(record.parts[LEFT_OUT])
+    if left_out:
+        warnings.warn(
+            f"{left_out} of the images to test on are left out: the same are, "
+            "or were, trained on.",
+            stacklevel=3,
+        )
+    return record, train, test
+
+
+def _trained_on_before(recipe):
+    """The images of the run that a run starts from, and of those before."""
+    weights = recipe.weights
+    if weights is None or not os.path.isfile(os.path.join(weights, NAME)):
+        return []
+    parts = DataRecord.read(weights).parts
+    return [*parts["train"], *parts[EARLIER]]
+
+
+def _check_counts(run, train, test):
+    """Refuse data that a run of version 0.1.0, which kept no record, cannot
+    have had: accuracies in its log are parts of the number of images.
+
+    Raises:
+        ValueError: with what does not fit.
+    """
+    skipped = 0
+    if run.path("skipped.csv").exists():
+        skipped = len(listed_files(run.path("skipped.csv")))
+    rows = run.log_rows()
+    for name, examples in (("accuracy", train), ("val_accuracy", test)):
+        shares = [row[name] for row in rows if name in row]
+        if name == "val_accuracy" and "accuracy" in run.results:
+            shares.append(run.results["accuracy"])
+        counts = range(len(examples) - skipped, len(examples) + 1)
+        if not any(_are_parts(shares, count) for count in counts):
+            raise ValueError(
+                f"The run in {str(run.folder)!r} did not have "
+                f"{len(examples)} images to "
+                f"{'train' if name == 'accuracy' else 'test'} on: they have "
+                "changed since. Put them back as they were."
+            )
+    tested = run.results.get("examples", len(test))
+    if not tested <= len(test) <= tested + skipped:
+        raise ValueError(
+            f"The run in {str(run.folder)!r} was tested on {tested} images, "
+            f"and now there are {len(test)}: they have changed since. Put them "
+            "back as they were, or say what to test on (--data)."
+        )
+
+
+def _are_parts(shares, count):
+    """Whether all shares are those of whole numbers among so many."""
+    products = np.array(shares) * count
+    return bool((abs(products - products.round()) < 1e-6 * count).all())
+
+
+class Tests(NamedTuple):
+    """What networks are tested on.
+
+    Args:
+        examples: `Examples`, labeled with the places of the first network's
+            classes.
+        others: Number of images that the run's own data have beside them.
+        changes: Sentences on what is not as it was in the training.
+    """
+
+    examples: Examples
+    others: int
+    changes: tuple[str, ...] = ()
 
 
 def held_out(networks, data):
@@ -20,62 +131,133 @@ def held_out(networks, data):
         data: As in `evaluate`.
 
     Returns:
-        `Examples`, labeled with the places of the first network's classes,
-        and the number of images that the run's own data have beside them.
+        The `Tests`.
 
     Raises:
         ValueError: if there are none, or they are of other classes.
     """
     names = networks[0].class_names
     if data is None:
-        train, test = _own_data(networks)
-        return match_classes(test, names, networks[0].recipe.data), len(train)
+        return _own_tests(networks)
     if isinstance(data, Examples):
-        return _matched(data, names, "the examples"), 0
+        return _never_trained_on(
+            networks, _matched(data, names, "the examples")
+        )
     # Lists of labels number ImageNet's classes in the order of their ids.
     known = imagenet.synsets() if imagenet.are_imagenet(names) else names
     examples = test_examples(data, known, match=_matched)
-    return _matched(examples, names, data), 0
+    return _never_trained_on(networks, _matched(examples, names, data))
 
 
-def _own_data(networks):
-    """What the networks were trained and are to be tested on."""
+def _never_trained_on(networks, examples):
+    """The `Tests` of images, without those that a network was trained on."""
+    records = [
+        DataRecord.read(n.folder) for n in networks if isinstance(n, Run)
+    ]
+    records = [record for record in records if record]
+    if not records:
+        return Tests(examples, 0)
+    trained_on = set().union(*(record.trained_on for record in records))
+    images = contents_of(examples)
+    good = [p for p, i in enumerate(images) if i.digest not in trained_on]
+    left_out = len(examples) - len(good)
+    if left_out and not good:
+        raise ValueError(
+            f"All {left_out} images were trained on; test on others."
+        )
+    changes = ()
+    if left_out:
+        changes = (f"{left_out:,} images were trained on and are left out",)
+    return Tests(take(examples, good), 0, changes)
+
+
+def _own_tests(networks):
+    """What networks of the same data held out."""
     for network in networks:
         if not isinstance(network, Run):
             raise ValueError(
                 f"The file {network.path!r} has no test images of its own; "
                 "say what to test on (--data)."
             )
-        if not network.recipe.data:
-            raise ValueError(
-                "The run was trained on arrays in memory; say what to test on."
-            )
-    splits = {_split(network.recipe): None for network in networks}
-    (train, test), *others = (load_examples(*split) for split in splits)
-    if not all(_same(test, other) for _, other in others):
+    first, *others = (own_tests(network) for network in networks)
+    if others and len({_digests(tests) for tests in (first, *others)}) > 1:
         raise ValueError(
             "The runs do not share their test images, and what one is tested "
             "on another may have been trained on; say what to test on (--data)."
         )
-    return train, test
+    return first
 
 
-def _split(recipe):
-    """What the training and test examples depend on, the folder's links not."""
-    data = recipe.data
-    data = data if data == "fashion" else os.path.realpath(data)
-    return data, recipe.validation_fraction, recipe.seed
+def _digests(tests):
+    images = contents_of(tests.examples)
+    return tuple(sorted(image.digest for image in images))
 
 
-def _same(one, other):
-    if one.are_prepared and other.are_prepared:
-        places = [(e.images.folder, e.images.paths) for e in (one, other)]
-        return places[0] == places[1]
-    if one.are_prepared or other.are_prepared:
-        return False
-    return np.array_equal(one.images, other.images) and np.array_equal(
-        one.labels, other.labels
-    )
+def own_tests(run, data=None):
+    """What a run held out, also if its data have moved.
+
+    Args:
+        run: A `Run`.
+        data: Where the data are now; where they were if `None`.
+
+    Returns:
+        The `Tests`, labeled with the places of the run's classes.
+
+    Raises:
+        ValueError: if they are not there, or are of other classes.
+    """
+    recipe = run.recipe
+    data = data or recipe.data
+    if not data:
+        raise ValueError(
+            "The run was trained on arrays in memory; say what to test on."
+        )
+    train, test = load_parts(data)
+    record = DataRecord.read(run.folder)
+    if record:
+        tests = _recorded(record, data, train, test)
+    else:
+        if test is None:
+            train, test = split(train, recipe.validation_fraction, recipe.seed)
+        _check_counts(run, train, test)
+        tests = Tests(test, len(train))
+    examples = match_classes(tests.examples, run.class_names, data)
+    return tests._replace(examples=examples)
+
+
+def _recorded(record, data, train, test):
+    """The images that are recorded as held out, wherever they are now."""
+    examples = train if test is None else test
+    images = contents_of(examples, data, record.known)
+    rest = collections.defaultdict(collections.deque)
+    for place, image in enumerate(images):
+        rest[image.digest].append(place)
+    chosen, missing, moved = [], 0, 0
+    for image in record.parts["test"]:
+        if image.digest in record.trained_on or not rest[image.digest]:
+            missing += 1
+            continue
+        place = rest[image.digest].popleft()
+        chosen.append(place)
+        moved += images[place].class_name != image.class_name
+    known = {i.digest for part in record.parts.values() for i in part}
+    new = sum(image.digest not in known for image in images)
+    changes = [
+        f"{count:,} {what}"
+        for count, what in (
+            (missing, "images that were held out are no longer there"),
+            (moved, "of those that were held out have another class now"),
+            (new, "images are new since the training and not counted"),
+        )
+        if count
+    ]
+    if not chosen:
+        raise ValueError(
+            "None of the images that the run held out are there any more; "
+            "say what to test on (--data)."
+        )
+    others = len(train) - (len(chosen) if test is None else 0)
+    return Tests(take(examples, chosen), others, tuple(changes))
 
 
 def _matched(examples, class_names, where):

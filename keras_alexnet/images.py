@@ -104,6 +104,22 @@ def load_examples(data, validation_fraction=0.2, seed=0):
     Raises:
         ValueError: if there is no such folder, or it is not as above.
     """
+    train, test = load_parts(data)
+    if test is None:
+        return split(train, validation_fraction, seed)
+    return train, test
+
+
+def load_parts(data):
+    """As `load_examples`, without holding out what is not a part of its own.
+
+    Returns:
+        A pair of `Examples`; all of them and `None` where the data have no
+        part to test on.
+
+    Raises:
+        ValueError: as `load_examples`.
+    """
     if data == "fashion":
         return _bundled("train"), _bundled("test")
     root = pathlib.Path(data)
@@ -113,17 +129,15 @@ def load_examples(data, validation_fraction=0.2, seed=0):
             "one folder of images for each class."
         )
     if is_prepared(root):
-        train, test = (_prepared(root, split) for split in ("train", "test"))
-        if len(test):
-            return train, test
-    elif (root / "train").is_dir():
-        train = _folder(root / "train")
-        folder = _find_test_folder(root)
-        if folder:
-            return train, _test_folder(folder, train.class_names, match_classes)
-    else:
-        train = _folder(root)
-    return _split(train, validation_fraction, seed)
+        train, test = (_prepared(root, part) for part in ("train", "test"))
+        return train, test if len(test) else None
+    if not (root / "train").is_dir():
+        return _folder(root), None
+    train = _folder(root / "train")
+    folder = _find_test_folder(root)
+    if not folder:
+        return train, None
+    return train, _test_folder(folder, train.class_names, match_classes)
 
 
 def test_examples(data, class_names, match=None):
@@ -246,7 +260,7 @@ def _folder(root):
     )
 
 
-def _split(examples, fraction, seed):
+def split(examples, fraction, seed):
     """Hold out the same part of every class, at least one image."""
     generator = np.random.default_rng(seed)
     held_out = np.zeros(len(examples), bool)

@@ -11,7 +11,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from keras_alexnet.files import check_newer
 from keras_alexnet.recipe import Recipe
+
+FORMAT = 1  # of recipe.json; version 0.1.0 wrote no number
 
 _RECIPES = (
     # Sections 2 to 5 of the paper, for ImageNet. The rate "was divided by 10
@@ -297,9 +300,18 @@ def _holds_weights(path):
 
 def to_json(recipe):
     """The recipe as JSON text."""
-    return json.dumps(asdict(recipe), indent=2) + "\n"
+    fields = {"format": FORMAT, **asdict(recipe)}
+    return json.dumps(fields, indent=2) + "\n"
 
 
 def from_json(text):
-    """The recipe that `to_json` wrote."""
-    return Recipe(**json.loads(text))
+    """The recipe that `to_json` wrote.
+
+    Raises:
+        ValueError: if it is none, or a newer version wrote it.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("a recipe is a JSON object")
+    check_newer(fields.pop("format", FORMAT), FORMAT, "recipe.json")
+    return Recipe(**fields)

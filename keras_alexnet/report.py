@@ -5,8 +5,8 @@ import pathlib
 from keras_alexnet import __version__
 from keras_alexnet import pages
 from keras_alexnet import sections
-from keras_alexnet.confidence import own_test_examples
 from keras_alexnet.files import replacing
+from keras_alexnet.held_out import own_tests
 from keras_alexnet.tables import summary
 
 ENDINGS = (".html", ".htm")
@@ -46,7 +46,7 @@ def write_report(run, to_file=None, data=None):
             f"{' or '.join(ENDINGS)}."
         )
     if data is not None:
-        own_test_examples(run, data)  # what was asked for is not left out
+        own_tests(run, data)  # what was asked for is not left out
     with replacing(path) as temporary:
         network = run.build_model()
         parts = {
@@ -100,7 +100,7 @@ def _lead(run, network):
             f"{sections.UNFINISHED} This is what there is.", "note"
         )
     facts |= {
-        "Epochs": f"{len(sections.log_rows(run)):,} of {recipe.epochs:,}",
+        "Epochs": f"{len(run.log_rows()):,} of {recipe.epochs:,}",
         "Classes": f"{len(run.class_names):,}",
         "Parameters": f"{network.count_params():,}",
     }

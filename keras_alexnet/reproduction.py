@@ -12,7 +12,6 @@ import numpy as np
 
 from keras_alexnet.charts import plot_errors
 from keras_alexnet.charts import plot_training_errors
-from keras_alexnet.checkpoint import Run
 from keras_alexnet.experiment_table import ExperimentTable
 from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.experiments import SEARCH_EPOCHS
@@ -20,7 +19,7 @@ from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.resuming import Diverged
-from keras_alexnet.training import train
+from keras_alexnet.training import train_once
 
 # What `quick` makes of an experiment: to see that it runs, not what it gives.
 QUICK = {"epochs": 2, "rate_drops": ()}
@@ -80,8 +79,8 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
             best = min(errors, key=lambda rate: _slowness(errors[rate], recipe))
             recipe = replace(recipe, learning_rate=best)
         for seed in range(1, experiment.seeds + 1):
-            run = _trained(
-                replace(recipe, seed=seed), place / f"seed-{seed}", options
+            run = train_once(
+                replace(recipe, seed=seed), place / f"seed-{seed}", **options
             )
             rows.append(_row(arm, run, errors))
             table = ExperimentTable(experiment, tuple(rows), _hardware())
@@ -109,15 +108,6 @@ def _few(train, test):
     return some(train, QUICK_TRAINING_IMAGES), some(test, QUICK_TEST_IMAGES)
 
 
-def _trained(recipe, folder, options):
-    """The finished run in a folder, or the one that is trained now."""
-    if (folder / "results.json").exists():
-        run = Run(folder)
-        if replace(run.recipe, data=recipe.data) == recipe:
-            return run
-    return train(recipe, folder, **options)
-
-
 def _errors_by_rate(experiment, recipe, place, options):
     """The training errors in percent of a few epochs with each rate; those of
     a training that diverges are missing."""
@@ -130,7 +120,7 @@ def _errors_by_rate(experiment, recipe, place, options):
             seed=0,
         )
         try:
-            run = _trained(tried, place / f"rate-{rate:g}", options)
+            run = train_once(tried, place / f"rate-{rate:g}", **options)
             errors[rate] = _training_errors(run)
         except Diverged:
             continue

@@ -3,7 +3,6 @@
 One that has nothing to show raises a `ValueError` that says why.
 """
 
-import csv
 import io
 import json
 import pathlib
@@ -15,11 +14,11 @@ from PIL import Image
 
 from keras_alexnet import charts
 from keras_alexnet import pages
-from keras_alexnet.confidence import own_test_examples
 from keras_alexnet.confidence import sure_answers
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.evaluation import Evaluation
 from keras_alexnet.figure2 import plot_figure2
+from keras_alexnet.held_out import own_tests
 from keras_alexnet.kernels import color_scores
 from keras_alexnet.kernels import plot_kernels
 from keras_alexnet.repeating import repeating_text
@@ -48,21 +47,6 @@ def evaluation_of(run):
     return Evaluation(run.class_names, confusion, int(total - wrong), skipped)
 
 
-def log_rows(run):
-    """The epochs in the log; none if there is no log yet."""
-    path = run.path("log.csv")
-    if not path.exists():
-        return []
-    try:
-        with open(path, newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
-    except (csv.Error, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
-
-
 def _drawn(draw, name, alt, kind):
     """A picture, in a box of its own.
 
@@ -81,7 +65,7 @@ def _drawn(draw, name, alt, kind):
 
 def curves(run):
     """The learning curves, and the log they are drawn from."""
-    rows = log_rows(run)
+    rows = run.log_rows()
     if not rows:
         raise ValueError("No epoch has ended yet.")
     last = rows[-1]
@@ -122,13 +106,13 @@ def confusion(run):
 def predictions(run, data):
     """The surest answers with their images: right ones, wrong ones."""
     try:
-        examples = own_test_examples(run, data)
+        tests = own_tests(run, data)
     except ValueError as error:
         raise ValueError(
             f"{error} If the images are elsewhere now, `keras-alexnet report "
             "RUN --data DIR` shows them."
         ) from error
-    answers = sure_answers(run, examples, PHOTOS)
+    answers = sure_answers(run, tests.examples, PHOTOS)
     text = (
         f"Asked anew for this page: {answers.right:,} of {answers.read:,} test "
         "images right. These are the ones that the network is surest of, as "
@@ -136,6 +120,8 @@ def predictions(run, data):
     )
     if answers.unread:
         text += f" Files that could not be read: {answers.unread:,}."
+    if tests.changes:
+        text += f" Since the training: {'; '.join(tests.changes)}."
     return (
         pages.paragraph(text)
         + "<h3>Best: right and sure</h3>\n"

@@ -14,6 +14,8 @@ from keras_alexnet import charts
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.checkpoint import Run
+from keras_alexnet.checkpoint import check_folder
+from keras_alexnet.checkpoint import is_finished
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.distribution import is_chief
 from keras_alexnet.distribution import training_strategy
@@ -21,11 +23,14 @@ from keras_alexnet.evaluation import count_answers
 from keras_alexnet.feeding import Feed
 from keras_alexnet.feeding import fed_with_pixels
 from keras_alexnet.files import locked
+from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.fitting import fit
-from keras_alexnet.images import load_examples
+from keras_alexnet.held_out import settle_data
+from keras_alexnet.images import load_parts
 from keras_alexnet.images import match_classes
 from keras_alexnet.recipes import get_recipe
+from keras_alexnet.recipes import same_training
 from keras_alexnet.recipes import with_full_paths
 from keras_alexnet.skipping import SkippedFiles
 from keras_alexnet.tables import summary
@@ -95,11 +100,14 @@ def train(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)
-    data = _load(recipe, examples)
+    parts = _load(recipe, examples)
     chief = is_chief(strategy)
     workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
+    check_folder(workdir)  # before a lock, or anything, is written into it
     with _run_folder(workdir, chief) as folder:
+        record, *data = settle_data(workdir, recipe, parts, chief and verbose)
         run = Run.create(folder, recipe, data[0].class_names)
+        record.write(run.folder)
         skipped = SkippedFiles(
             len(data[0]) + len(data[1]),
             recipe.max_bad_ratio,
@@ -173,14 +181,13 @@ def _run_folder(workdir, chief):
 
 
 def _load(recipe, examples):
-    """Examples for training and testing; refuses what cannot be trained on
-    before anything is written."""
-    train, test = examples or load_examples(
-        recipe.data, recipe.validation_fraction, recipe.seed
-    )
-    test = match_classes(test, train.class_names, "the test examples")
+    """Examples for training and testing, or all of them and `None`; refuses
+    what cannot be trained on before anything is written."""
+    train, test = examples or load_parts(recipe.data)
+    if test is not None:
+        test = match_classes(test, train.class_names, "the test examples")
     for part in (train, test):
-        if part.are_prepared:
+        if part is not None and part.are_prepared:
             part.images.check(recipe.resize_pixels, recipe.square)
     side = recipe.crop_pixels
     channels = get_architecture(recipe.variant).input_shape[-1]
@@ -198,11 +205,37 @@ def _describe(run, model):
 
 
 def _conclude(run, test_examples, skipped):
-    """Test the weights that were written, and draw what there is to see."""
+    """Test the weights that were written, and draw what there is to see.
+
+    The results come last: with them the run is finished.
+    """
     evaluation = count_answers(run, test_examples, skipped)
-    results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
-    run.save_results(**results)
     with replacing(run.path("curves.png")) as path:
         charts.plot_curves(run.path("log.csv"), path)
     with replacing(run.path("confusion_matrix.png")) as path:
         charts.plot_confusion(evaluation.confusion, run.class_names, path)
+    results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
+    run.save_results(**results)
+    remove_leftovers(run.folder)
+
+
+def train_once(recipe, workdir, **options):
+    """The finished run of that recipe in a folder, or the one trained now.
+
+    Args:
+        recipe: A `Recipe`.
+        workdir: Path of the run folder.
+        **options: Of `train`.
+
+    Raises:
+        ValueError: as `train`; also if the data of a finished run have
+            changed.
+    """
+    recipe, workdir = with_full_paths(recipe), pathlib.Path(workdir)
+    if is_finished(workdir):
+        run = Run(workdir)
+        if same_training(run.recipe, recipe):
+            parts = _load(recipe, options.get("examples"))
+            settle_data(workdir, recipe, parts, verbose=False)
+            return run
+    return train(recipe, workdir, **options)

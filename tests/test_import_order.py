@@ -50,6 +50,7 @@ LEVELS = {
     "variations": 0.6,
     "arithmetic": 1,
     "images": 1,
+    "data_record": 1.5,
     "lrn": 0.9,
     "normalization": 1,
     "signal": 1,
@@ -140,6 +141,7 @@ LEVELS = {
     "__main__": 6.5,
 }
 STANDARD_LIBRARY_ONLY = (
+    "files",
     "__init__",
     "rows",
     "recipe",

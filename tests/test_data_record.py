@@ -1,0 +1,360 @@
+"""Data that change between two calls: harmless, or refused in a sentence."""
+
+import csv
+import hashlib
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from untrained import write_photos
+
+import keras_alexnet as ka
+from keras_alexnet.cli import main
+from keras_alexnet.data_record import DataRecord
+from keras_alexnet.images import load_examples
+from keras_alexnet.interruption import Interrupted
+from keras_alexnet.recipes import get_recipe
+from keras_alexnet.resuming import Checkpoints
+
+CLASSES = ("ants", "bees")
+
+
+def recipe_for(photos, **changes):
+    changes = {"epochs": 3, "batch_size": 5, **changes}
+    return get_recipe(
+        "folder",
+        data=str(photos),
+        variant="lenet5",
+        initialization=None,
+        resize_pixels=36,
+        crop_pixels=32,
+        color_noise=0.0,
+        smallest_crop_area=None,
+        learning_rate=0.01,
+        rate_drops=(),
+        **changes,
+    )
+
+
+def train(recipe, folder, **options):
+    return ka.train(recipe, folder, verbose=0, deterministic=True, **options)
+
+
+def interrupt(recipe, folder, step, **options):
+    """Train until a step, as if SIGTERM had come then."""
+    on_batch_end = Checkpoints.on_train_batch_end
+
+    def stopped(self, batch, logs=None):
+        if self.step == step - 1:
+            self._signals.number = signal.SIGTERM
+        on_batch_end(self, batch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_batch_end", stopped)
+        with pytest.raises(Interrupted):
+            train(recipe, folder, **options)
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Photos, a run on them, and the same run stopped in its second epoch."""
+    root = tmp_path_factory.mktemp("runs")
+    photos = write_photos(root / "photos", dict.fromkeys(CLASSES, 11))
+    recipe = recipe_for(photos)
+    train(recipe, root / "whole")
+    interrupt(recipe, root / "stopped", 6)
+    return root
+
+
+@pytest.fixture
+def place(runs, tmp_path):
+    """A copy of all, the runs with the path of their photos of now."""
+    for path in runs.iterdir():
+        shutil.copytree(path, tmp_path / path.name)
+    for name in ("whole", "stopped"):
+        path = tmp_path / name / "recipe.json"
+        text = path.read_text().replace(str(runs), str(tmp_path))
+        path.write_text(text)
+    return tmp_path
+
+
+def add(photos):
+    shutil.copy(photos / "ants" / "00.png", photos / "ants" / "99.png")
+
+
+def add_to_the_other_class(photos):
+    shutil.copy(photos / "ants" / "00.png", photos / "bees" / "99.png")
+
+
+def remove(photos):
+    (photos / "bees" / "03.png").unlink()
+
+
+def replace_by_the_same_size(photos):
+    path = photos / "bees" / "04.png"
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def exchange_two(photos):
+    """Each under the other's name, in the other class."""
+    one, other = photos / "ants" / "01.png", photos / "bees" / "01.png"
+    one.rename(photos / "kept.png")
+    other.rename(one)
+    (photos / "kept.png").rename(other)
+
+
+def move_to_the_other_class(photos):
+    (photos / "ants" / "05.png").rename(photos / "bees" / "55.png")
+
+
+def make_unreadable(photos):
+    path = photos / "ants" / "02.png"
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def make_parts(photos):
+    """The same photos, as `train` and `val`."""
+    for part, first in (("train", "0"), ("val", "1")):
+        for name in CLASSES:
+            (photos / part / name).mkdir(parents=True)
+            for path in (photos / name).glob(f"{first}*"):
+                path.rename(photos / part / name / path.name)
+    for name in CLASSES:
+        (photos / name).rmdir()
+
+
+CHANGES = {
+    add: "1 are new",
+    add_to_the_other_class: "1 are new",
+    remove: "1 are no longer there",
+    replace_by_the_same_size: "1 have other contents",
+    exchange_two: "2 have another class",
+    move_to_the_other_class: "1 have another class",
+    make_unreadable: "1 have other contents",
+    make_parts: "are in another part",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_images_are_refused(place, change):
+    change(place / "photos")
+    before = contents(place)
+    with pytest.raises(ValueError, match="The images have changed") as error:
+        train(recipe_for(place / "photos"), place / "stopped")
+    assert CHANGES[change] in str(error.value)
+    assert "--weights" in str(error.value)  # how to go on on purpose
+    assert contents(place) == before
+
+
+def rename_all(photos):
+    """In another order."""
+    for name in CLASSES:
+        paths = sorted((photos / name).iterdir())
+        for number, path in enumerate(paths):
+            path.rename(photos / name / f"new {90 - number}.png")
+
+
+def write_anew(photos):
+    """The same bytes, as other files of another time."""
+    for path in photos.rglob("*.png"):
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+        os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize("change", [rename_all, write_anew])
+def test_other_names_and_times_are_harmless(place, change):
+    change(place / "photos")
+    run = train(recipe_for(place / "photos"), place / "stopped")
+    whole = ka.Run(place / "whole")
+    assert run.results == whole.results
+    assert run.log_rows() == whole.log_rows()
+    for one, other in zip(
+        run.load_model().get_weights(),
+        whole.load_model().get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_recorded_is_what_was_trained_on(runs):
+    photos = runs / "photos"
+    train_part, test_part = load_examples(photos)
+    with open(runs / "whole" / "images.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for part, examples in (("train", train_part), ("test", test_part)):
+        expected = [
+            (examples.class_names[label], Path(path), digest(Path(path)))
+            for path, label in zip(
+                examples.images.tolist(), examples.labels, strict=True
+            )
+        ]
+        found = [
+            (row["class_name"], photos / row["file"], row["digest"])
+            for row in rows
+            if row["part"] == part
+        ]
+        assert found == expected
+
+
+def test_files_that_did_not_change_are_not_read_again(runs, monkeypatch):
+    def fail(image):
+        raise AssertionError(image)
+
+    monkeypatch.setattr("keras_alexnet.data_record.digest_of", fail)
+    evaluation = ka.evaluate(ka.Run(runs / "whole"))
+    assert evaluation.changes == ()
+
+
+def test_evaluation_never_tests_on_what_was_trained_on(place, capsys):
+    """After photos were added: a new split would hold out others."""
+    run = ka.Run(place / "whole")
+    photos = place / "photos"
+    write_photos(place / "more", dict.fromkeys(CLASSES, 4), seed=1)
+    for path in (place / "more").rglob("*.png"):
+        path.rename(photos / path.parent.name / f"0{path.name}")  # among them
+    held_out = DataRecord.read(run.folder).held_out
+    (gone,) = [
+        path for path in photos.rglob("*.png") if digest(path) == min(held_out)
+    ]
+    evaluation = ka.evaluate(run)
+    assert evaluation.examples == len(held_out) == run.results["examples"]
+    expected = np.array(run.results["confusion"])
+    np.testing.assert_array_equal(evaluation.confusion, expected)
+    assert evaluation.changes == (
+        "8 images are new since the training and not counted",
+    )
+    gone.unlink()
+    assert main(["evaluate", str(run.folder)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"{len(held_out) - 1} examples" in output
+    assert "1 images that were held out are no longer there" in output
+
+
+def test_what_was_trained_on_is_left_out_of_other_data(place, capsys):
+    run = ka.Run(place / "whole")
+    record = DataRecord.read(run.folder)
+    every = ka.evaluate(run, place / "photos")  # the whole folder
+    assert every.examples == len(record.held_out)
+    assert every.changes == ("18 images were trained on and are left out",)
+    copies = place / "copies"
+    for path in (place / "photos").rglob("*.png"):
+        if digest(path) in record.trained_on:
+            (copies / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copies / path.parent.name / f"new {path.name}")
+    with pytest.raises(ValueError, match="All 18 images were trained on"):
+        ka.evaluate(run, copies)
+    examples, _ = load_examples(copies)
+    pixels = np.zeros((2, 32, 32), "uint8")
+    of_pixels = ka.Examples(pixels, [0, 1], examples.class_names)
+    assert ka.evaluate(run, of_pixels).examples == 2
+
+
+def test_a_copy_of_a_photo_is_not_on_both_sides(tmp_path):
+    """Nor is a renamed one, in a part of its own."""
+    photos = write_photos(tmp_path / "photos", dict.fromkeys(CLASSES, 6))
+    train_part, test_part = load_examples(photos)
+    for part, examples in (("train", train_part), ("val", test_part)):
+        for path in examples.images.tolist():
+            path = photos / path
+            target = tmp_path / "parts" / part / path.parent.name
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    copy = tmp_path / "parts" / "val" / "ants" / "copy.png"
+    shutil.copy(train_part.images[0], copy)
+    recipe = recipe_for(tmp_path / "parts", epochs=1)
+    with pytest.warns(UserWarning, match="1 of the images to test on are left"):
+        run = train(recipe, tmp_path / "run")
+    assert run.results["examples"] == len(test_part)
+    assert ka.evaluate(run).examples == len(test_part)
+    record = DataRecord.read(run.folder)
+    assert digest(copy) not in record.held_out
+    assert digest(copy) in record.trained_on
+
+
+def test_what_a_network_started_from_was_trained_on_counts(place):
+    """Other images are held out with another seed."""
+    run = ka.Run(place / "whole")
+    recipe = recipe_for(
+        place / "photos", epochs=1, seed=7, weights=str(run.folder)
+    )
+    before = DataRecord.read(run.folder)
+    _, test_part = load_examples(place / "photos", seed=7)
+    drawn = {digest(place / path) for path in test_part.images.tolist()}
+    assert drawn & before.trained_on  # else this tests nothing
+    with pytest.warns(UserWarning, match="are left out"):
+        again = train(recipe, place / "again")
+    record = DataRecord.read(again.folder)
+    assert record.held_out == drawn - before.trained_on
+    assert again.results["examples"] == len(record.held_out)
+    assert before.trained_on <= record.trained_on
+
+
+def test_arrays_are_compared_too(tmp_path):
+    generator = np.random.default_rng(0)
+
+    def examples(count):
+        images = generator.integers(0, 256, (count, 36, 36), "uint8")
+        return ka.Examples(images, np.arange(count) % 2, CLASSES)
+
+    data = examples(15), examples(6)
+    recipe = recipe_for("")
+    interrupt(recipe, tmp_path, 4, examples=data)
+    for part, spoiled in enumerate(("train", "test")):
+        images, labels = data[part].images.copy(), data[part].labels.copy()
+        images[3, 5, 5] ^= 1
+        others = ka.Examples(images, labels, CLASSES)
+        pair = (others, data[1]) if spoiled == "train" else (data[0], others)
+        with pytest.raises(ValueError, match="1 have other contents"):
+            train(recipe, tmp_path, examples=pair)
+        labels[3] ^= 1
+        others = ka.Examples(data[part].images, labels, CLASSES)
+        pair = (others, data[1]) if spoiled == "train" else (data[0], others)
+        with pytest.raises(ValueError, match="1 have another class"):
+            train(recipe, tmp_path, examples=pair)
+    order = np.arange(15)[::-1]
+    turned = ka.Examples(data[0].images[order], data[0].labels[order], CLASSES)
+    run = train(recipe, tmp_path, examples=(turned, data[1]))
+    assert run.results["examples"] == 6
+
+
+def test_a_stage_is_not_finished_with_other_data(place):
+    """`fine_tune` and `run_experiment` take up runs that are finished."""
+    from keras_alexnet.training import train_once
+
+    recipe = recipe_for(place / "photos")
+    assert train_once(recipe, place / "whole", verbose=0).results
+    remove(place / "photos")
+    with pytest.raises(ValueError, match="The images have changed"):
+        train_once(recipe, place / "whole", verbose=0)
+
+
+def test_a_damaged_record_is_named(place):
+    path = place / "stopped" / "images.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    for content in (b"", b"a,b\n", b"".join(lines[:-3]), b"\0\xff" * 9):
+        path.write_bytes(content)
+        match = "images.csv' cannot be read|2 are new|3 are new"
+        with pytest.raises(ValueError, match=match):
+            train(recipe_for(place / "photos"), place / "stopped")
