@@ -21,6 +21,7 @@ from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
 from keras_alexnet.pixels import PixelsToInput
 from keras_alexnet.saving import MARGIN_BYTES
+from keras_alexnet.saving import StateFolder
 from keras_alexnet.saving import bytes_of
 from keras_alexnet.shards import MEAN_IMAGE
 from keras_alexnet.variations import VARIATIONS
@@ -85,10 +86,8 @@ class Run:
                 what is none.
         """
         folder = pathlib.Path(folder)
-        check_folder(folder)
-        if has_begun(folder):
-            cls._check_same(folder, recipe, class_names)
-        else:
+        cls.check_place(folder, recipe, class_names)
+        if not has_begun(folder):
             _remove_beginning(folder)
         for name, text in (
             ("recipe.json", recipes.to_json(recipe)),  # first: it marks a run
@@ -99,7 +98,15 @@ class Run:
         return cls(folder)
 
     @classmethod
-    def _check_same(cls, folder, recipe, class_names):
+    def check_place(cls, folder, recipe, class_names):
+        """Refuse a folder that a run cannot be started or taken up in.
+
+        Raises:
+            ValueError: as `create`.
+        """
+        check_folder(folder)
+        if not has_begun(folder):
+            return
         run = cls(folder)
         other = [
             field.name
@@ -237,6 +244,29 @@ class Run:
         model.checks_range = (
             self.recipe.mean == "variant" and model.variant is not None
         )
+        return model
+
+    def load_newest(self):
+        """As `load_model`; of an unfinished run from its newest checkpoint.
+
+        Raises:
+            ValueError: as `load_model`.
+        """
+        state = None
+        if not self.path("model.weights.h5").exists():
+            state = StateFolder(self.path("checkpoints")).newest()
+        if state is None:
+            return self.load_model()
+        facts, arrays = state
+        warnings.warn(
+            f"The run {str(self.folder)!r} is not finished; its weights after "
+            f"step {facts['step']} are taken.",
+            stacklevel=2,
+        )
+        model = self.build_model()
+        # A training's variables begin with those of its network.
+        for variable, array in zip(model.variables, arrays, strict=False):
+            variable.assign(array)
         return model
 
     def save_weights(self, model):

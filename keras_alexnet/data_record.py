@@ -9,6 +9,7 @@ tested on.
 
 import collections
 import csv
+import hashlib
 import os
 import pathlib
 import threading
@@ -25,7 +26,7 @@ from keras_alexnet.skipping import FORM
 from keras_alexnet.threads import share_out
 
 NAME = "images.csv"
-# Held out, but the same as an image that is trained on: neither.
+# Drawn to be held out, but the same as an image that is trained on: neither.
 LEFT_OUT = "left out"
 # What the network that the run starts from was trained on.
 EARLIER = "earlier"
@@ -102,12 +103,21 @@ class DataRecord:
     @property
     def held_out(self):
         """Digests of the images to test on."""
-        return _digests(self.parts["test"]) - self.trained_on
+        return _digests(self.parts["test"])
 
     @property
     def trained_on(self):
         """Digests of the images that the weights have seen."""
         return _digests(self.parts["train"]) | _digests(self.parts[EARLIER])
+
+    @property
+    def fingerprint(self):
+        """A number of 31 bits: of the images, their classes and parts."""
+        digest = hashlib.sha256()
+        for part in ("train", "test"):
+            for image in self.parts[part]:
+                digest.update(f"{part} {image.key}\n".encode(errors="replace"))
+        return int.from_bytes(digest.digest()[:4]) >> 1
 
     @property
     def known(self):
@@ -163,15 +173,17 @@ def contents_of(examples, root="", known=None, verbose=False):
     return found
 
 
-def begin(train, test, root="", earlier=(), verbose=False):
+def begin(train, test, root="", earlier=(), drawn=False, verbose=False):
     """Record the images of a run that begins.
 
     Args:
         train: `Examples` to train on.
-        test: `Examples` to hold out. Those that are also trained on are left
-            out.
+        test: `Examples` to test on. Those are left out that the network was
+            trained on before.
         root: As of `contents_of`.
         earlier: List of `Image`, what the network was trained on before.
+        drawn: Whether the test examples were drawn here, not given: then
+            those that are trained on now, as copies, are left out too.
         verbose: Whether to show a bar.
 
     Returns:
@@ -182,13 +194,13 @@ def begin(train, test, root="", earlier=(), verbose=False):
     """
     images = contents_of(train, root, verbose=verbose)
     held_out = contents_of(test, root, verbose=verbose)
-    now = _digests(images)
-    trained_on = now | _digests(earlier)
-    good = np.array([i.digest not in trained_on for i in held_out], bool)
+    now, before = _digests(images), _digests(earlier)
+    refused = before | now if drawn else before
+    good = np.array([i.digest not in refused for i in held_out], bool)
     if len(test) and not good.any():
         raise ValueError(
-            f"All {len(test)} images to test on are among those that are, or "
-            "were, trained on; choose others."
+            f"All {len(test)} images to test on are among those that were "
+            "trained on; choose others."
         )
     record = DataRecord(
         {

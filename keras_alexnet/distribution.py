@@ -170,18 +170,30 @@ def distributed(strategy, batches):
     return strategy.distribute_datasets_from_function(for_this_machine)
 
 
-def check_agreement(strategy, step):
-    """Refuses to start where the machines do not begin at the same step.
+def check_agreement(strategy, step, images):
+    """Refuses to start where the machines do not begin with the same.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+        step: Integer, the steps that were done before.
+        images: Integer, the fingerprint of this machine's images.
 
     Raises:
-        ValueError: if they have not read the same checkpoint.
+        ValueError: if they have not read the same checkpoint, or the same
+            images.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
-    steps = strategy.run(lambda: tf.constant(step, tf.int64))
-    total = strategy.reduce(tf.distribute.ReduceOp.SUM, steps, axis=None)
-    if int(total) != strategy.num_replicas_in_sync * step:
+    values = strategy.run(lambda: tf.constant([step, images], tf.int64))
+    totals = strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+    replicas = strategy.num_replicas_in_sync
+    if int(totals[0]) != replicas * step:
         raise ValueError(
             f"This machine would go on after step {step}, others elsewhere; "
             "all must be given the same run folder, on a disk that they share."
+        )
+    if int(totals[1]) != replicas * images:
+        raise ValueError(
+            "The machines do not see the same images under the same classes; "
+            "all must be given the same data."
         )

@@ -20,6 +20,7 @@ def fit(
     feed,
     *,
     folder,
+    images,
     chief,
     checkpoint_minutes,
     verbose,
@@ -33,6 +34,7 @@ def fit(
         network: The network in it.
         feed: The `Feed`.
         folder: Path of the checkpoints, which all machines can read.
+        images: Integer, the fingerprint of the images.
         chief: Boolean, whether this machine writes.
         checkpoint_minutes: Float.
         verbose: As in `train`.
@@ -57,7 +59,7 @@ def fit(
             _check_nothing_is_lost(run, folder)
             if recipe.weights is not None:
                 start_from(recipe.weights, network, run)
-        check_agreement(feed.strategy, step)
+        check_agreement(feed.strategy, step, images)
         if not checkpoints.has_state:
             checkpoints.save()  # from now on, no state means a lost one
         progress = TrainingProgress(

@@ -45,12 +45,17 @@ def settle_data(folder, recipe, parts, verbose):
     record = DataRecord.read(folder) if began else None
     if record:
         return data_record.go_on(record, train, test, recipe.data, verbose)
-    if test is None:
-        train, test = split(train, recipe.validation_fraction, recipe.seed)
+    before, drawn = _record_before(recipe), test is None
+    if drawn:
+        train, test = _draw(train, recipe, None if began else before)
     if began:
         _check_counts(Run(folder), train, test)
-    earlier = _trained_on_before(recipe)
-    record, test = data_record.begin(train, test, recipe.data, earlier, verbose)
+    earlier = []
+    if before:
+        earlier = [*before.parts["train"], *before.parts[EARLIER]]
+    record, test = data_record.begin(
+        train, test, recipe.data, earlier, drawn, verbose
+    )
     left_out = len(record.parts[LEFT_OUT])
     if left_out:
         warnings.warn(
@@ -61,13 +66,39 @@ def settle_data(folder, recipe, parts, verbose):
     return record, train, test
 
 
-def _trained_on_before(recipe):
-    """The images of the run that a run starts from, and of those before."""
+def _record_before(recipe):
+    """The record of the run that a run starts from; `None` if there is none."""
     weights = recipe.weights
     if weights is None or not os.path.isfile(os.path.join(weights, NAME)):
-        return []
-    parts = DataRecord.read(weights).parts
-    return [*parts["train"], *parts[EARLIER]]
+        return None
+    return DataRecord.read(weights)
+
+
+def _draw(examples, recipe, before):
+    """Hold out a part of the images; of those that the run before knew the
+    same ones as it did."""
+    fraction, seed = recipe.validation_fraction, recipe.seed
+    digests = []
+    if before:
+        digests = [i.digest for i in contents_of(examples, recipe.data)]
+        known = before.held_out | before.trained_on
+    if not digests or known.isdisjoint(digests):
+        return split(examples, fraction, seed)
+    fresh = before.held_out - before.trained_on
+    held_out = np.array([digest in fresh for digest in digests])
+    is_new = np.array([digest not in known for digest in digests])
+    generator = np.random.default_rng(seed)
+    for label in range(len(examples.class_names)):
+        members = np.flatnonzero(is_new & (examples.labels == label))
+        count = round(fraction * len(members))
+        held_out[generator.permutation(members)[:count]] = True
+    if not held_out.any():
+        raise ValueError(
+            f"All images in {recipe.data} were trained on before; there are "
+            "none to test on."
+        )
+    places = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return tuple(take(examples, some) for some in places)
 
 
 def _check_counts(run, train, test):
@@ -140,35 +171,40 @@ def held_out(networks, data):
     if data is None:
         return _own_tests(networks)
     if isinstance(data, Examples):
-        return _never_trained_on(
-            networks, _matched(data, names, "the examples")
-        )
+        # Whoever gives images themselves knows what they are.
+        return Tests(_matched(data, names, "the examples"), 0)
     # Lists of labels number ImageNet's classes in the order of their ids.
     known = imagenet.synsets() if imagenet.are_imagenet(names) else names
     examples = test_examples(data, known, match=_matched)
-    return _never_trained_on(networks, _matched(examples, names, data))
+    return _without_trained_on(networks, _matched(examples, names, data))
 
 
-def _never_trained_on(networks, examples):
-    """The `Tests` of images, without those that a network was trained on."""
-    records = [
-        DataRecord.read(n.folder) for n in networks if isinstance(n, Run)
-    ]
-    records = [record for record in records if record]
-    if not records:
+def _without_trained_on(networks, examples):
+    """The `Tests` of images, without those that a network was trained on.
+
+    What a run was given to test on is tested, even if it was given to train
+    on as well.
+    """
+    seen = _trained_on(networks)
+    images = contents_of(examples) if seen else []
+    good = [p for p, image in enumerate(images) if image.digest not in seen]
+    left_out = len(images) - len(good)
+    if not left_out:
         return Tests(examples, 0)
-    trained_on = set().union(*(record.trained_on for record in records))
-    images = contents_of(examples)
-    good = [p for p, i in enumerate(images) if i.digest not in trained_on]
-    left_out = len(examples) - len(good)
-    if left_out and not good:
+    if not good:
         raise ValueError(
             f"All {left_out} images were trained on; test on others."
         )
-    changes = ()
-    if left_out:
-        changes = (f"{left_out:,} images were trained on and are left out",)
+    changes = (f"{left_out:,} images were trained on and are left out",)
     return Tests(take(examples, good), 0, changes)
+
+
+def _trained_on(networks):
+    """Digests of what any of the networks has seen but was not to test on."""
+    runs = [network for network in networks if isinstance(network, Run)]
+    records = [DataRecord.read(run.folder) for run in runs]
+    seen = [r.trained_on - r.held_out for r in records if r]
+    return set().union(*seen)
 
 
 def _own_tests(networks):
@@ -234,7 +270,7 @@ def _recorded(record, data, train, test):
         rest[image.digest].append(place)
     chosen, missing, moved = [], 0, 0
     for image in record.parts["test"]:
-        if image.digest in record.trained_on or not rest[image.digest]:
+        if not rest[image.digest]:
             missing += 1
             continue
         place = rest[image.digest].popleft()
@@ -242,9 +278,11 @@ def _recorded(record, data, train, test):
         moved += images[place].class_name != image.class_name
     known = {i.digest for part in record.parts.values() for i in part}
     new = sum(image.digest not in known for image in images)
+    both = sum(images[p].digest in record.trained_on for p in chosen)
     changes = [
         f"{count:,} {what}"
         for count, what in (
+            (both, "of the images were given to train on as well"),
             (missing, "images that were held out are no longer there"),
             (moved, "of those that were held out have another class now"),
             (new, "images are new since the training and not counted"),

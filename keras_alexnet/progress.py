@@ -104,13 +104,14 @@ def counted(description, total, verbose=True):
         total: How many times; `None` if that is not known.
         verbose: Whether it is shown.
     """
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not verbose,
+        console=console,
+        disable=not verbose or not console.is_terminal,
         transient=True,
     ) as bar:
         task = bar.add_task(description, total=total)

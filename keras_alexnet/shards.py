@@ -19,6 +19,7 @@ import pathlib
 import numpy as np
 
 from keras_alexnet.color import ColorStatistics
+from keras_alexnet.content import digest_of
 from keras_alexnet.files import replacing
 
 FORMAT = "keras_alexnet shards, version 1"
@@ -61,6 +62,7 @@ class Shards:
             np.concatenate([[0], np.cumsum(3 * shapes.prod(axis=1))])
             for shapes in self._shapes
         ]
+        self._digests = [index.get("digests") for index in indices]
         self._chosen = np.arange(self._firsts[-1])
 
     def __len__(self):
@@ -76,12 +78,27 @@ class Shards:
             some.labels = self.labels[index]
             some.paths = [self.paths[i] for i in index]
             return some
-        index = int(self._chosen[index])
-        shard = bisect.bisect_right(self._firsts, index) - 1
-        place = index - self._firsts[shard]
+        shard, place = self._place(index)
         start, end = self._starts[shard][place : place + 2].tolist()
         height, width = self._shapes[shard][place].tolist()
         return self._read(shard, start, end).reshape(height, width, 3)
+
+    def _place(self, index):
+        """The shard of an image, and its place in it."""
+        index = int(self._chosen[index])
+        shard = bisect.bisect_right(self._firsts, index) - 1
+        return shard, index - self._firsts[shard]
+
+    @property
+    def digests(self):
+        """SHA-256 of what each image was made from (`content.digest_of`); of
+        its pixels where a shard of version 0.1.0 does not say it."""
+        digests = []
+        for index in range(len(self)):
+            shard, place = self._place(index)
+            known = self._digests[shard]
+            digests.append(known[place] if known else digest_of(self[index]))
+        return digests
 
     def check(self, resize_pixels, square):
         """Refuse shards of another size than is asked for.

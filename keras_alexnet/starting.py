@@ -1,5 +1,6 @@
 """What a network begins with if not with random values."""
 
+from keras_alexnet.checkpoint import Run
 from keras_alexnet.trained import open_trained
 from keras_alexnet.weights import grouped_weights
 from keras_alexnet.weights import put_weights
@@ -13,7 +14,7 @@ def start_from(source, network, run):
     keeps its random values.
 
     Args:
-        source: As in `open_trained`.
+        source: As in `open_trained`; a run need not be finished.
         network: The model that the run trains.
         run: The `Run`.
 
@@ -21,8 +22,10 @@ def start_from(source, network, run):
         ValueError: if there is no such source, or it does not fit.
     """
     trained = open_trained(source)
+    is_run = isinstance(trained, Run)
+    model = trained.load_newest() if is_run else trained.load_model()
     weights = refolded(
-        grouped_weights(trained.load_model()),
+        grouped_weights(model),
         trained.architecture.preprocessing,
         run.architecture.preprocessing,
     )

@@ -14,7 +14,6 @@ from keras_alexnet import charts
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import trace
 from keras_alexnet.checkpoint import Run
-from keras_alexnet.checkpoint import check_folder
 from keras_alexnet.checkpoint import is_finished
 from keras_alexnet.diagrams import plot_model
 from keras_alexnet.distribution import is_chief
@@ -103,9 +102,12 @@ def train(
     parts = _load(recipe, examples)
     chief = is_chief(strategy)
     workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
-    check_folder(workdir)  # before a lock, or anything, is written into it
+    # Before a lock, or anything, is written into it.
+    Run.check_place(workdir, recipe, parts[0].class_names)
     with _run_folder(workdir, chief) as folder:
-        record, *data = settle_data(workdir, recipe, parts, chief and verbose)
+        record, *data = settle_data(
+            workdir, recipe, parts, chief and verbose in ("auto", 1)
+        )
         run = Run.create(folder, recipe, data[0].class_names)
         record.write(run.folder)
         skipped = SkippedFiles(
@@ -125,6 +127,7 @@ def train(
                 network,
                 feed,
                 folder=workdir / "checkpoints",
+                images=record.fingerprint,
                 chief=chief,
                 checkpoint_minutes=checkpoint_minutes,
                 verbose=verbose if chief else 0,

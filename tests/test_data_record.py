@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from untrained import write_photos
 
 import keras_alexnet as ka
@@ -265,50 +266,82 @@ def test_what_was_trained_on_is_left_out_of_other_data(place, capsys):
             shutil.copy(path, copies / path.parent.name / f"new {path.name}")
     with pytest.raises(ValueError, match="All 18 images were trained on"):
         ka.evaluate(run, copies)
-    examples, _ = load_examples(copies)
-    pixels = np.zeros((2, 32, 32), "uint8")
-    of_pixels = ka.Examples(pixels, [0, 1], examples.class_names)
-    assert ka.evaluate(run, of_pixels).examples == 2
 
 
-def test_a_copy_of_a_photo_is_not_on_both_sides(tmp_path):
-    """Nor is a renamed one, in a part of its own."""
+def test_images_that_are_given_themselves_are_all_tested(place):
+    run = ka.Run(place / "whole")
+    train_part, _ = load_examples(place / "photos")
+    assert ka.evaluate(run, train_part).examples == len(train_part)
+
+
+def test_a_copy_of_a_photo_is_not_drawn_to_both_sides(tmp_path):
     photos = write_photos(tmp_path / "photos", dict.fromkeys(CLASSES, 6))
+    (photos / "bees" / "05.png").unlink()
     train_part, test_part = load_examples(photos)
-    for part, examples in (("train", train_part), ("val", test_part)):
-        for path in examples.images.tolist():
-            path = photos / path
-            target = tmp_path / "parts" / part / path.parent.name
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    copy = tmp_path / "parts" / "val" / "ants" / "copy.png"
-    shutil.copy(train_part.images[0], copy)
-    recipe = recipe_for(tmp_path / "parts", epochs=1)
+    shutil.copy(test_part.images[0], photos / "ants" / "copy.png")
+    for seed in range(20):
+        train_part, test_part = load_examples(photos, seed=seed)
+        both = [digest(Path(path)) for path in train_part.images]
+        both = set(both) & {digest(Path(path)) for path in test_part.images}
+        if both:
+            break
+    recipe = recipe_for(photos, epochs=1, seed=seed)
     with pytest.warns(UserWarning, match="1 of the images to test on are left"):
         run = train(recipe, tmp_path / "run")
-    assert run.results["examples"] == len(test_part)
-    assert ka.evaluate(run).examples == len(test_part)
+    assert run.results["examples"] == len(test_part) - 1
+    assert ka.evaluate(run).examples == len(test_part) - 1
     record = DataRecord.read(run.folder)
-    assert digest(copy) not in record.held_out
-    assert digest(copy) in record.trained_on
+    assert not record.held_out & record.trained_on
+    assert both < record.trained_on
+
+
+def test_a_photo_that_is_given_for_both_is_said_to_be(tmp_path):
+    for part, count in (("train", 4), ("val", 2)):  # the first are the same
+        write_photos(tmp_path / "photos" / part, dict.fromkeys(CLASSES, count))
+    run = train(recipe_for(tmp_path / "photos", epochs=1), tmp_path / "run")
+    assert run.results["examples"] == 4
+    for data in (None, tmp_path / "photos"):
+        evaluation = ka.evaluate(run, data)
+        assert evaluation.examples == 4
+    (told,) = ka.evaluate(run).changes
+    assert told == "2 of the images were given to train on as well"
 
 
 def test_what_a_network_started_from_was_trained_on_counts(place):
-    """Other images are held out with another seed."""
+    """Another seed would hold out others; of new photos a part is drawn."""
     run = ka.Run(place / "whole")
+    write_photos(place / "more", dict.fromkeys(CLASSES, 5), seed=1)
+    for path in (place / "more").rglob("*.png"):
+        new = place / "photos" / path.parent.name / f"new {path.name}"
+        path.rename(new)
     recipe = recipe_for(
         place / "photos", epochs=1, seed=7, weights=str(run.folder)
     )
-    before = DataRecord.read(run.folder)
-    _, test_part = load_examples(place / "photos", seed=7)
-    drawn = {digest(place / path) for path in test_part.images.tolist()}
-    assert drawn & before.trained_on  # else this tests nothing
+    again = train(recipe, place / "again")
+    before, record = DataRecord.read(run.folder), DataRecord.read(again.folder)
+    assert before.held_out < record.held_out
+    assert len(record.held_out) == len(before.held_out) + 2
+    assert not record.held_out & before.trained_on
+    assert before.trained_on <= record.trained_on
+    assert again.results["examples"] == len(record.held_out)
+
+
+def test_what_was_trained_on_before_is_left_out_of_given_tests(place):
+    """Photos that a network was trained on, given to test another on."""
+    run = ka.Run(place / "whole")
+    trained_on = DataRecord.read(run.folder).trained_on
+    for number, path in enumerate(sorted((place / "photos").rglob("*.png"))):
+        part = "val" if number % 2 else "train"
+        target = place / "parts" / part / path.parent.name
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    given = {digest(p) for p in (place / "parts" / "val").rglob("*.png")}
+    recipe = recipe_for(place / "parts", epochs=1, weights=str(run.folder))
     with pytest.warns(UserWarning, match="are left out"):
         again = train(recipe, place / "again")
     record = DataRecord.read(again.folder)
-    assert record.held_out == drawn - before.trained_on
+    assert record.held_out == given - trained_on
     assert again.results["examples"] == len(record.held_out)
-    assert before.trained_on <= record.trained_on
 
 
 def test_arrays_are_compared_too(tmp_path):
@@ -348,6 +381,30 @@ def test_a_stage_is_not_finished_with_other_data(place):
     remove(place / "photos")
     with pytest.raises(ValueError, match="The images have changed"):
         train_once(recipe, place / "whole", verbose=0)
+
+
+def test_going_on_on_purpose_with_other_images(place):
+    """As the refusal says: from the unfinished run's weights, elsewhere."""
+    add(place / "photos")
+    recipe = recipe_for(
+        place / "photos", epochs=1, weights=str(place / "stopped")
+    )
+    match = "is not finished; its weights after step 6"
+    with pytest.warns(UserWarning, match=match):
+        run = train(recipe, place / "new")
+    record = DataRecord.read(run.folder)
+    assert not record.held_out & DataRecord.read(place / "stopped").trained_on
+    with pytest.warns(UserWarning, match=match):
+        started = ka.Run(place / "stopped").load_newest()
+    state = max((place / "stopped" / "checkpoints").iterdir())
+    kept = safetensors.numpy.load_file(state)
+    for variable in started.variables:
+        (array,) = (
+            array
+            for name, array in kept.items()
+            if name.endswith(f"/{variable.path}") and "momentum" not in name
+        )
+        np.testing.assert_array_equal(variable.numpy(), array)
 
 
 def test_a_damaged_record_is_named(place):

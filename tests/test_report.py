@@ -146,7 +146,9 @@ def test_every_section_has_what_the_run_says(run, page):
         row[0] for row in cells
     ]
     assert cells[-1][2] == f"{run.load_model().count_params():,}"
-    for name, value in json.loads(run.path("recipe.json").read_text()).items():
+    fields = json.loads(run.path("recipe.json").read_text())
+    assert fields.pop("format") == 1
+    for name, value in fields.items():
         assert name in page.texts["Recipe"]
         value = value if isinstance(value, str) else json.dumps(value)
         assert value in page.texts["Recipe"], name

@@ -213,7 +213,7 @@ def test_the_same_command_goes_on(
                 time.sleep(0.01)
             sentence = refusal(*words)
             assert "Another training is writing into 'runs/fold" in sentence
-        output, errors = signal_after_saves(process, folder, 2, number)
+        output, errors = signal_after_saves(process, folder, 6, number)
         assert process.returncode == code, errors
         (sentence,) = errors.splitlines()
         assert sentence.startswith("keras-alexnet: The training was stopped")
@@ -248,7 +248,8 @@ def test_the_default_folder_is_free_or_of_the_same_training(
     second = pathlib.Path("runs", "smoke-2")
     assert folder_for(recipe) == first
     first.mkdir(parents=True)
-    (first / "classes.json").touch()  # of a start that was killed at once
+    leftover = first / ".keras_alexnet-999999999-0123abcd.recipe.json"
+    leftover.touch()  # of a start that was killed at once
     assert folder_for(recipe) == first
     (first / "notes.txt").touch()  # whatever it is, it is not ours
     assert folder_for(recipe) == second
@@ -256,6 +257,9 @@ def test_the_default_folder_is_free_or_of_the_same_training(
     assert folder_for(recipe) == first
     assert folder_for(other) == second
     (first / "results.json").write_text("{}")
+    assert folder_for(recipe) == first  # killed before its last picture
+    for name in ("curves.png", "confusion_matrix.png"):
+        (first / name).touch()
     assert folder_for(recipe) == second
     second.mkdir()
     (second / "recipe.json").write_text(to_json(other))

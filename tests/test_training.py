@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
+from keras_alexnet.cli import main
 from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
 from keras_alexnet.recipes import get_recipe
@@ -22,6 +24,7 @@ FILES = {
     "classes.json",
     "confusion_matrix.png",
     "curves.png",
+    "images.csv",
     "log.csv",
     "model.png",
     "model.weights.h5",
@@ -128,8 +131,7 @@ def test_photos_in_class_folders(class_folders, tmp_path):
     run = ka.train(recipe, tmp_path / "run", verbose=0)
     assert run.class_names == ("blue", "crimson", "red")
     assert run.results["examples"] == 5  # a fifth of each class, at least one
-    evaluation = ka.evaluate(run, data=folder)
-    assert evaluation.examples == 27
+    assert ka.evaluate(run, data=folder).examples == 5  # not what it learned
 
 
 def test_gray_networks_read_every_format(class_folders, tmp_path):
@@ -179,8 +181,15 @@ def test_bad_images_are_skipped_counted_and_listed(class_folders, tmp_path):
     assert sorted(reasons) == ["broken0.png", "broken1.png"]
     assert reasons["broken0.png"] == "is empty"
     assert "not an image" in reasons["broken1.png"]
-    evaluation = ka.evaluate(run, data=folder)
-    assert (evaluation.examples, evaluation.skipped_files) == (40, 2)
+    evaluation = ka.evaluate(run)
+    tested = run.results["examples"]
+    assert evaluation.examples == tested
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for path in copy.rglob("[0-9]*.png"):
+        path.write_bytes(path.read_bytes() + b"another file")
+    evaluation = ka.evaluate(run, data=copy)
+    assert evaluation.examples == 40
 
 
 @pytest.mark.parametrize("minutes", [5, 0])
@@ -303,6 +312,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_what_a_killed_write_has_left_goes_with_the_next(tmp_path):
     script = f"""
 import os, signal
+from keras_alexnet.cli import main
 from keras_alexnet.files import replacing
 with replacing({str(tmp_path / "file.txt")!r}):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -386,3 +396,117 @@ def test_a_training_ends_where_it_has_learned_enough(tmp_path):
     assert again.results == run.results
     with open(run.path("log.csv"), newline="") as file:
         assert len(list(csv.DictReader(file))) == len(accuracies)
+
+
+def everything(folder):
+    """Paths, contents, links and times of all that a folder holds."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notes.txt": "mine"},
+        {".hidden": ""},
+        {".git/HEAD": "ref"},
+        {"classes.json": "[1]", "log.csv": "a,b"},
+        {"tensorboard/train/events.out.tfevents.1": "mine"},
+        {"skipped.csv": "file,reason\na,b\n"},
+        {"checkpoints/state-000000001.safetensors": "mine"},
+        {"recipe.json": "{}"},
+        {"recipe.json": "[]"},
+        {"recipe.json": '{"name": "soup", "epochs": 3, "pasta": "a lot"}'},
+        {"recipe.json/inside": "a folder"},
+        {"results.json": "{}", "model.weights.h5": ""},
+    ],
+)
+@pytest.mark.parametrize("way", ["named", "here", "link"])
+def test_a_folder_of_others_is_left_alone(
+    tmp_path, monkeypatch, capsys, files, way
+):
+    folder = tmp_path / "folder"
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    before = everything(folder)
+    words = {"named": folder, "here": ".", "link": tmp_path / "link"}
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    words = ["train", "--recipe", "smoke", "--run-dir", str(words[way])]
+    assert main(words) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "is not a run folder" in sentence
+    assert everything(folder) == before
+
+
+def test_beside_a_run_the_users_files_stay(tmp_path):
+    """Also of one that is started anew."""
+    recipe = get_recipe("smoke", batch_size=1000)
+    ka.Run.create(tmp_path, recipe, tuple("abcdefghij"))  # killed at once
+    mine = {
+        "notes.txt": "mine",
+        "tensorboard/notes.txt": "mine",
+        "tensorboard/train/notes.txt": "mine",
+        "checkpoints/.keep": "",
+    }
+    (tmp_path / "tensorboard" / "train").mkdir(parents=True)
+    (tmp_path / "checkpoints").mkdir()
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+    events = tmp_path / "tensorboard" / "train" / "events.out.tfevents.1"
+    (tmp_path / "checkpoints" / ".keep").unlink()
+    events.write_text("of the start before")
+    run = ka.train(recipe, tmp_path, verbose=0)
+    assert run.results["examples"] == 2000
+    assert not events.exists()
+    del mine["checkpoints/.keep"]
+    for name, text in mine.items():
+        assert (tmp_path / name).read_text() == text
+
+
+def test_a_run_that_was_killed_at_its_end_is_completed(run, tmp_path):
+    """Wherever between the last files; and what is old comes again."""
+    names = ["curves.png", "confusion_matrix.png", "results.json"]
+    for lost in (names[2:], names[1:], names[:1], names):
+        folder = tmp_path / "-".join(lost)
+        shutil.copytree(run.folder, folder)
+        for name in lost:
+            (folder / name).unlink()
+        (folder / ".keras_alexnet-999999999-0123abcd.curves.png").touch()
+        again = ka.train(run.recipe, folder, verbose=0)
+        assert again.results == run.results
+        assert sorted(p.name for p in folder.iterdir()) == sorted(
+            p.name for p in run.folder.iterdir()
+        )
+        weights = again.load_model().get_weights()
+        for one, other in zip(
+            weights, run.load_model().get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kept", ["nothing", "a list", "garbage"])
+def test_a_run_that_lost_its_checkpoints_does_not_start_over(
+    run, tmp_path, kept
+):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    (folder / "results.json").unlink()
+    states = folder / "checkpoints"
+    shutil.rmtree(states)
+    if kept != "nothing":
+        states.mkdir()
+        names = {"a list": "checkpoint", "garbage": "state-1.safetensors"}
+        (states / names[kept]).write_bytes(b"")
+    before = everything(folder)
+    with pytest.raises(ValueError, match="to begin anew"):
+        ka.train(run.recipe, folder, verbose=0)
+    lost = {name for name in before if "summary" not in name}
+    assert lost <= everything(folder).keys()
+    assert (folder / "log.csv").read_text() == (run.path("log.csv").read_text())
