@@ -332,6 +332,15 @@ def is_finished(folder):
     return all((pathlib.Path(folder) / name).exists() for name in names)
 
 
+def is_run(folder):
+    """Whether a folder is one that a training was started in."""
+    try:
+        recipes.from_json((pathlib.Path(folder) / "recipe.json").read_text())
+    except (OSError, TypeError, ValueError):
+        return False
+    return True
+
+
 def has_begun(folder):
     """Whether a run folder holds anything that a new start would lose."""
     folder = pathlib.Path(folder)

@@ -4,13 +4,13 @@ import contextlib
 import logging
 import os
 import pathlib
-import tempfile
 import warnings
 from typing import NamedTuple
 
 import keras
 
 from keras_alexnet.files import check_room
+from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 from keras_alexnet.formats import FORMATS
 from keras_alexnet.formats import checked_format
@@ -137,17 +137,17 @@ def _check_network(network, name):
 @contextlib.contextmanager
 def _folder_beside(to_file, model):
     """A temporary folder on the same disk, with room for the weights."""
-    try:
-        to_file.parent.mkdir(parents=True, exist_ok=True)
-        needed = 4 * model.count_params() + MARGIN_BYTES  # float32
-        check_room(to_file.parent, needed)
-        folder = tempfile.TemporaryDirectory(prefix=".", dir=to_file.parent)
-    except OSError as error:
-        raise ValueError(
-            f"{str(to_file)!r} cannot be written: {error.strerror or error}."
-        ) from error
-    with folder as path:
-        yield pathlib.Path(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(folder_beside(to_file))
+            needed = 4 * model.count_params() + MARGIN_BYTES  # float32
+            check_room(folder, needed)
+        except OSError as error:
+            raise ValueError(
+                f"{str(to_file)!r} cannot be written: "
+                f"{error.strerror or error}."
+            ) from error
+        yield folder
 
 
 def _convert(network, name, path, quantize):

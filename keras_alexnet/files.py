@@ -53,12 +53,37 @@ _TEMPORARY = re.compile(r"\.keras_alexnet-(\d+)-[0-9a-f]{8}\.(.+)", re.DOTALL)
 
 def _create_beside(path):
     """An empty file of a new name, with the rights that the umask leaves."""
+    temporary = _name_beside(path)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return temporary
+
+
+def _name_beside(path):
     # Keras tells formats by the whole name: "model.weights.h5".
     name = f".keras_alexnet-{os.getpid()}-{secrets.token_hex(4)}.{path.name}"
-    temporary = str(path.parent / name)
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     _in_use.add(name)
-    return temporary
+    return str(path.parent / name)
+
+
+@contextlib.contextmanager
+def folder_beside(path):
+    """A temporary folder on the disk of `path`, removed at the end.
+
+    What a kill leaves is removed by the next that is made for `path`.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, path.name)
+    temporary = _name_beside(path)
+    os.mkdir(temporary)
+    try:
+        yield pathlib.Path(temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _in_use.discard(os.path.basename(temporary))
 
 
 def _sync_folder(folder):
@@ -100,7 +125,11 @@ def remove_leftovers(folder, name=None):
             match = _TEMPORARY.fullmatch(entry.name)
             if not match or name not in (None, match[2]):
                 continue
-            if not _is_written(entry.path, int(match[1])):
+            if _is_written(entry.path, int(match[1])):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from keras_alexnet.charts import plot_errors
 from keras_alexnet.charts import plot_training_errors
+from keras_alexnet.checkpoint import is_run
 from keras_alexnet.experiment_table import ExperimentTable
 from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.experiments import SEARCH_EPOCHS
+from keras_alexnet.files import is_free
 from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
@@ -67,11 +69,16 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
             rates=experiment.rates[:2],
         )
         examples = _few(*load_examples(data))
+    places = {
+        arm: folder / arm.replace(" ", "_").replace(",", "")
+        for arm in experiment.arms
+    }
+    _check_folder(folder, places.values())
     rows = []
     for arm, changes in experiment.arms.items():
         given = {"data": str(data), **changes}
         recipe = replace(experiment.recipe, **given)
-        place = folder / arm.replace(" ", "_").replace(",", "")
+        place = places[arm]
         options = {"examples": examples, "verbose": verbose}
         errors = {}
         if experiment.rates:
@@ -86,6 +93,20 @@ def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
             table = ExperimentTable(experiment, tuple(rows), _hardware())
             _write(table, folder)
     return table
+
+
+def _check_folder(folder, places):
+    """Refuse a folder that is neither free nor that of such an experiment."""
+    begun = any(
+        is_run(path.parent)
+        for place in places
+        for path in place.glob("*/recipe.json")
+    )
+    if not begun and not is_free(folder):
+        raise ValueError(
+            f"{str(folder)!r} is not empty, and holds no training of this "
+            "experiment; choose another folder."
+        )
 
 
 def _few(train, test):

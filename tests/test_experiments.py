@@ -164,6 +164,16 @@ def test_a_training_that_diverges_is_no_error_of_the_search(
         ka.run_experiment("epochs", photos, tmp_path / "x", verbose=0)
 
 
+def test_a_folder_of_others_is_left_alone(photos, tmp_path, capsys):
+    (tmp_path / "ReLU").mkdir()
+    (tmp_path / "results.json").write_text("mine")
+    words = ["--data", str(photos), "--quick", "--folder", str(tmp_path)]
+    assert main(["paper", "run", "figure1", *words]) == 2
+    assert "holds no training of this experiment" in capsys.readouterr().err
+    assert (tmp_path / "results.json").read_text() == "mine"
+    assert len(list(tmp_path.rglob("*"))) == 2
+
+
 def test_the_command_tries_each_experiment_quickly(
     photos, tmp_path, capsys, monkeypatch
 ):

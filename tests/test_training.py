@@ -15,6 +15,7 @@ import pytest
 
 import keras_alexnet as ka
 from keras_alexnet.cli import main
+from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
 from keras_alexnet.recipes import get_recipe
@@ -313,6 +314,7 @@ def test_what_a_killed_write_has_left_goes_with_the_next(tmp_path):
     script = f"""
 import os, signal
 from keras_alexnet.cli import main
+from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 with replacing({str(tmp_path / "file.txt")!r}):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -327,6 +329,21 @@ with replacing({str(tmp_path / "file.txt")!r}):
             assert os.path.exists(one)
         assert os.path.exists(one) and not os.path.exists(other)
     assert sorted(os.listdir(tmp_path)) == [mine.name, "file.txt"]
+
+
+def test_folders_beside_a_file_go_too(tmp_path):
+    script = f"""
+import os, signal
+from keras_alexnet.files import folder_beside
+with folder_beside({str(tmp_path / "net.onnx")!r}) as folder:
+    (folder / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script])
+    assert len(os.listdir(tmp_path)) == 1
+    with folder_beside(tmp_path / "net.onnx") as folder:
+        assert os.listdir(tmp_path) == [folder.name]
+    assert os.listdir(tmp_path) == []
 
 
 def test_written_files_have_the_rights_of_the_umask(tmp_path):
