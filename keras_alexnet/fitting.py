@@ -55,6 +55,7 @@ def fit(
             signals=signals,
         )
         step = checkpoints.restore()
+        _check_epoch(checkpoints, feed.steps)
         if not checkpoints.has_state:
             _check_nothing_is_lost(run, folder)
             if recipe.weights is not None:
@@ -89,6 +90,17 @@ def _check_nothing_is_lost(run, folder):
             f"There is no checkpoint in {str(folder)!r}, but the training had "
             "begun; put the checkpoints back, or delete the run folder to "
             "begin anew."
+        )
+
+
+def _check_epoch(checkpoints, steps):
+    """Refuse data of which an epoch has another number of steps."""
+    step, epoch = checkpoints.step, len(checkpoints.log)
+    if not epoch * steps <= step <= (epoch + 1) * steps:
+        raise ValueError(
+            f"The checkpoint of step {step} is of epoch {epoch + 1}, but "
+            f"epochs have {steps} steps now: the images or the batches have "
+            "changed since the run began. Put them back as they were."
         )
 
 
