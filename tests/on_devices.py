@@ -84,7 +84,6 @@ CASES = {
     "clipvalue, sum of weighted": {
         "clipvalue": 0.01,
         "reduction": "sum",
-        "rate": 0.01,
         "weighted": True,
         "test": True,
     },

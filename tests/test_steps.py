@@ -42,7 +42,7 @@ def moved_apart(arrays, case, precision, replicas, base="1"):
     before = arrays[f"{one}: before"]
     np.testing.assert_array_equal(arrays[f"{several}: before"], before)
     ends = arrays[f"{one}: after"], arrays[f"{several}: after"]
-    assert np.abs(ends[0] - before).max() > 1e-3
+    assert np.abs(ends[0] - before).max() > 5e-4
     return apart([before], *([end] for end in ends))
 
 
