@@ -20,7 +20,8 @@ class AlexNetModel(keras.Model):
     initialization cannot learn from. Made and compiled in the scope of a
     `tf.distribute.MirroredStrategy`, each step is that of one device, up to
     the rounding of sums in another order, with uneven batches and clipping
-    too, and `fit` refuses what Keras cannot do there. `export` uses the operations that converters know.
+    too, and `fit` refuses what Keras cannot do there. `export` uses the
+    operations that converters know.
 
     Attributes:
         accumulation_steps: In how many parts a batch is computed, one after
