@@ -18,9 +18,10 @@ class AlexNetModel(keras.Model):
 
     `fit` warns before the first step if the images are in a range that the
     initialization cannot learn from. Made and compiled in the scope of a
-    `tf.distribute.MirroredStrategy`, it trains as on one device: uneven
-    batches, clipping and losses are exact, and `fit` refuses what Keras
-    cannot do there. `export` uses the operations that converters know.
+    `tf.distribute.MirroredStrategy`, each step is that of one device, up to
+    the rounding of sums in another order, with uneven batches and clipping
+    too, and `fit` refuses what Keras cannot do there. `export` uses the
+    operations that converters know.
 
     Attributes:
         accumulation_steps: In how many parts a batch is computed, one after

@@ -37,10 +37,12 @@ class ImageCounts(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         labels = tf.reshape(tf.cast(y_true, tf.int32), [-1])
-        logits = tf.cast(y_pred, tf.float32)
+        logits = y_pred
+        if logits.dtype != tf.float64:
+            logits = tf.cast(logits, tf.float32)
         counts = tf.ones_like(logits[:, 0])
         if sample_weight is not None:
-            counts = tf.sign(tf.cast(sample_weight, tf.float32))
+            counts = tf.sign(tf.cast(sample_weight, logits.dtype))
         values = tf.stack(
             [
                 tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
@@ -50,7 +52,7 @@ class ImageCounts(keras.metrics.Metric):
             ]
         )
         # Not multiplied: a blank image's loss may be infinite.
-        values = tf.where(counts > 0, values, 0.0)
+        values = tf.where(counts > 0, values, tf.zeros_like(values))
         sums = tf.reduce_sum(tf.cast(values, tf.float64), axis=1)
         context = tf.distribute.get_replica_context()
         self.sums.assign_add(
@@ -67,4 +69,6 @@ class ImageCounts(keras.metrics.Metric):
 
 
 def _among_the_first(labels, logits, k):
-    return tf.cast(tf.math.in_top_k(labels, logits, k), tf.float32)
+    """1 for each image whose label is among its first `k` answers."""
+    right = tf.math.in_top_k(labels, tf.cast(logits, tf.float32), k)
+    return tf.cast(right, logits.dtype)

@@ -174,8 +174,15 @@ def fed_with_pixels(run, image_channels, strategy):
                 global_clipnorm=recipe.global_clipnorm,
             ),
             keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
+                from_logits=True,
+                reduction="mean_with_sample_weight",
+                dtype=_loss_dtype(network),
             ),
         )
         model.optimizer.build(model.trainable_variables)
     return model, network
+
+
+def _loss_dtype(network):
+    """Double precision for a network in it; else Keras' own, float32."""
+    return "float64" if network.compute_dtype == "float64" else None

@@ -17,9 +17,8 @@
 #
 # The paper's rule of learning, then the two ways to train: Keras' own `fit`
 # with this package's parts, and `ka.train`, which makes a run folder. At the
-# end both train on two devices and must arrive at the weights that one device
-# arrives at. Two virtual CPUs stand in for GPUs: they compute the same, and are
-# not faster.
+# end both train on two devices, each step of which must be that of one device.
+# Two virtual CPUs stand in for GPUs: they compute the same, and are not faster.
 
 # %%
 import os
@@ -168,7 +167,7 @@ display(Image("runs/one/confusion_matrix.png", width=560))
 # Killed at any moment, the same call goes on from its last checkpoint
 # ([docs/training.md](../docs/training.md#stop-kill-go-on)).
 #
-# ## Two devices, the same weights
+# ## Two devices, the same steps
 #
 # The batch is dealt out, the gradients are added up. If that is done right,
 # two devices compute what one does, up to the rounding of sums in another
@@ -273,8 +272,9 @@ plt.show()
 # digits of single precision. What follows is what any other order of summation
 # does: where two values of a pool are nearly equal, or one is nearly 0 before a
 # ReLU, rounding decides which way the gradient goes, and the next step starts
-# from there. The tests measure it where that does not happen, with the paper's
-# net: 1.2e-7 after 20 steps ([docs/training.md](../docs/training.md)).
+# from there. So the tests compare one step in single precision, to 1e-5 of what
+# the weights moved, and ten steps in double precision, to 1e-9
+# ([docs/training.md](../docs/training.md#how-equal-several-devices-are)).
 #
 # Batches, clipping, resuming and several machines are in the same page. Next:
 # [inside a trained net](04_inside.ipynb).

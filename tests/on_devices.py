@@ -14,6 +14,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from movement import STEPS
 
 HERE = pathlib.Path(__file__)
 
@@ -68,24 +69,25 @@ def _masks(count, make_layer, training=True):
 # --- steps ------------------------------------------------------------------
 
 # Images, and what differs from a plain training: arguments of `_fit`.
+BATCH = 8
 EVEN, UNEVEN, ONE_LEFT = 16, 21, 17
 CASES = {
-    "uneven": {"count": UNEVEN, "normalize": True},
-    "one left": {"test": True},
-    "clipnorm": {"clipnorm": 0.1},
-    "clipvalue": {"clipvalue": 0.01},
-    "weights, global_clipnorm": {"weighted": True, "global_clipnorm": 0.1},
-    "mean of weights": {
+    "even": {"count": EVEN},
+    "uneven": {"normalize": True},
+    "one left": {"count": ONE_LEFT, "test": True},
+    "clipnorm, mean of weights": {
+        "clipnorm": 0.1,
         "reduction": "mean_with_sample_weight",
         "weighted": True,
         "test": True,
     },
-    "sum of weighted": {
+    "clipvalue, sum of weighted": {
+        "clipvalue": 0.01,
         "reduction": "sum",
-        "rate": 0.003,
         "weighted": True,
         "test": True,
     },
+    "weights, global_clipnorm": {"weighted": True, "global_clipnorm": 0.1},
     "parts": {
         "count": EVEN,
         "parts": 2,
@@ -93,39 +95,54 @@ CASES = {
         "global_clipnorm": 0.1,
     },
 }
-BATCH = 8
 TEST_IMAGES = 13
 
 
 # Two strategies of one process cannot add up over 2 and over 4 devices.
 FOR_FOUR = ("one left", "weights, global_clipnorm")
+HALVES = ("mixed_bfloat16", "mixed_float16")
 
 
 def steps_on_one_and_two():
     arrays = {}
-    for name, case in CASES.items():
-        whole = {k: v for k, v in case.items() if k != "parts"}
-        _put(arrays, f"{name}, 1", _fit(1, **whole))
-        _put(arrays, f"{name}, 2", _fit(2, **case))
-        if "parts" in case:
-            _put(arrays, f"{name}, 1 in parts", _fit(1, **case))
-    _put(arrays, "Keras' own, 2", _fit(2, UNEVEN, normalize=True, plain=True))
-    arrays.update(_refusals())
-    keras.config.set_dtype_policy("mixed_float16")
-    case = {"count": UNEVEN, "global_clipnorm": 0.5}
-    _put(arrays, "float16, 1", _fit(1, **case))
-    _put(arrays, "float16, 2", _fit(2, **case))
+    for precision in STEPS:
+        use(precision)
+        for name, case in CASES.items():
+            whole = {k: v for k, v in case.items() if k != "parts"}
+            key = f"{name}, {precision}"
+            _put(arrays, f"{key}, 1", _fit(1, **whole))
+            _put(arrays, f"{key}, 2", _fit(2, **case))
+            if "parts" in case:
+                _put(arrays, f"{key}, 1 in parts", _fit(1, **case))
+    own = _fit(2, normalize=True, plain=True)
+    _put(arrays, "uneven, float64, Keras' own on 2", own)
+    for precision in HALVES:
+        use(precision)
+        for replicas in (1, 2):
+            fitted = _fit(replicas, global_clipnorm=0.5)
+            _put(arrays, f"half, {precision}, {replicas}", fitted)
+        arrays.update(_refusals(precision))
     return arrays
 
 
 def steps_on_four():
     arrays = {}
-    for name in FOR_FOUR:
-        _put(arrays, f"{name}, 4", _fit(4, **CASES[name]))
+    for precision in STEPS:
+        use(precision)
+        for name in FOR_FOUR:
+            fitted = _fit(4, **CASES[name])
+            _put(arrays, f"{name}, {precision}, 4", fitted)
     return arrays
 
 
-def _refusals():
+def use(precision):
+    """A policy for the layers, and Keras' own precision, as that of a loss."""
+    double = precision == "float64"
+    keras.config.set_floatx("float64" if double else "float32")
+    keras.config.set_dtype_policy(precision)
+
+
+def _refusals(precision):
     """The sentences with which `fit` refuses, before data are read."""
     sentences = {}
 
@@ -144,15 +161,17 @@ def _refusals():
         try:
             model.fit(unread(), verbose=0)
         except ValueError as error:
-            sentences[f"refused {name}"] = np.array(str(error))
+            sentences[f"refused {name}, {precision}"] = np.array(str(error))
     return sentences
 
 
 def noise(count, seed=0):
     generator = np.random.default_rng(seed)
-    x = generator.normal(size=(count, 16, 16, 3)).astype("float32")
-    weights = generator.uniform(0.1, 3, count).astype("float32")
-    return x, generator.integers(0, 6, count), weights
+    x = generator.normal(size=(count, 16, 16, 3))
+    weights = generator.uniform(0.1, 3, count)
+    floats = keras.config.floatx()
+    labels = generator.integers(0, 6, count)
+    return x.astype(floats), labels, weights.astype(floats)
 
 
 def tiny(normalize=True):
@@ -184,9 +203,9 @@ def mirrored(count):
 
 def _fit(
     replicas,
-    count=ONE_LEFT,
+    count=UNEVEN,
     *,
-    rate=0.02,
+    rate=0.1,
     weighted=False,
     reduction="sum_over_batch_size",
     parts=1,
@@ -214,17 +233,15 @@ def _fit(
         )
     model.accumulation_steps = parts
     before = model.get_weights()
-    x, y, weights = noise(count)
-    columns = (x, y, weights) if weighted else (x, y)
-    data = tf.data.Dataset.from_tensor_slices(columns)
-    data = data.batch(BATCH, drop_remainder=count == EVEN)
-    history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
+    history = model.fit(
+        _batches(count, weighted), shuffle=False, verbose=0
+    ).history
     arrays = {
         "before": np.concatenate([w.ravel() for w in before]),
         "after": np.concatenate([w.ravel() for w in model.get_weights()]),
         "history": [history[key] for key in sorted(history)],
     }
-    if test:
+    if test and keras.config.floatx() == "float64":
         x, y, weights = noise(TEST_IMAGES, seed=1)
         options = {"batch_size": BATCH, "verbose": 0}
         arrays["evaluated"] = model.evaluate(
@@ -232,6 +249,17 @@ def _fit(
         )
         arrays["predicted"] = model.predict(x, **options)
     return arrays
+
+
+def _batches(count, weighted):
+    """One step in float32, of what is left in the end; ten in float64."""
+    x, y, weights = noise(count)
+    columns = (x, y, weights) if weighted else (x, y)
+    data = tf.data.Dataset.from_tensor_slices(columns)
+    data = data.batch(BATCH, drop_remainder=count == EVEN)
+    if keras.config.floatx() == "float64":
+        return data.repeat().take(STEPS["float64"])
+    return data.skip((count - 1) // BATCH)
 
 
 def _put(arrays, name, values):

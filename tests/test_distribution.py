@@ -13,6 +13,9 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+import train_noise
+from movement import BOUNDS
+from train_noise import assert_same_steps
 
 import keras_alexnet as ka
 from keras_alexnet.distribution import is_chief
@@ -190,10 +193,23 @@ def test_two_machines_write_one_run_of_the_command_line(tmp_path):
     assert (two / "results.json").exists()
     ours, alone = last_row(two), last_row(one)
     assert ours.keys() == alone.keys()
+    # Twenty steps of float32: as good, not equal (docs/training.md).
     for name in ("loss", "val_loss"):
         np.testing.assert_allclose(
-            float(ours[name]), float(alone[name]), atol=1e-4
+            float(ours[name]), float(alone[name]), rtol=0.02
         )
+
+
+def test_three_machines_give_the_weights_of_one(tmp_path):
+    """A batch of 7; batches of 10 and one of 3."""
+    one, three = tmp_path / "one", tmp_path / "three"
+    options = {"precisions": list(BOUNDS)}
+    command = [train_noise.__file__, one, json.dumps(options)]
+    subprocess.run([sys.executable, *command], check=True)
+    options = json.dumps({**options, "machines": True})
+    run_together([train_noise.__file__, three, options], tmp_path, 3)
+    for precision in BOUNDS:
+        assert_same_steps(one, three, precision)
 
 
 ON_ARRAYS = """
@@ -220,33 +236,14 @@ ka.train(
     sys.argv[1],
     examples=(examples, examples),
     checkpoint_minutes=float(sys.argv[3]),
+    deterministic=True,
     verbose=0,
 )
 """
 
 
-def test_three_machines_give_the_weights_of_one(tmp_path):
-    """Batches of 10 and one of 3."""
-    one, three = tmp_path / "one", tmp_path / "three"
-    subprocess.run([sys.executable, "-c", ON_ARRAYS, one, "2", "5"], check=True)
-    run_together(["-c", ON_ARRAYS, three, 2, 5], tmp_path, 3)
-    assert_same_runs(one, three)
-
-
-def assert_same_runs(one, three):
-    runs = [ka.Run(folder) for folder in (one, three)]
-    alone, together = (run.load_model().get_weights() for run in runs)
-    for expected, weights in zip(alone, together, strict=True):
-        np.testing.assert_allclose(weights, expected, atol=1e-6)
-    assert runs[0].results == runs[1].results
-    for name in last_row(one):
-        np.testing.assert_allclose(
-            float(last_row(three)[name]), float(last_row(one)[name]), atol=1e-5
-        )
-
-
 def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
+    two = tmp_path / "two"
     command = ["-c", ON_ARRAYS, two, 30, 0]
     with started_together(command, tmp_path, 2) as (chief, worker):
         saved = two / "checkpoints" / "state-000000012.safetensors"
@@ -257,7 +254,15 @@ def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
         assert chief.wait(timeout=60) not in (0, None)
     assert not (two / "results.json").exists()
     run_together(command, tmp_path, 2)
-    subprocess.run(
-        [sys.executable, "-c", ON_ARRAYS, one, "30", "5"], check=True
-    )
-    assert_same_runs(one, two)
+    undisturbed = ["-c", ON_ARRAYS, tmp_path / "undisturbed", 30, 5]
+    run_together(undisturbed, tmp_path, 2)
+    assert_same_runs(tmp_path / "undisturbed", two)
+
+
+def assert_same_runs(one, other):
+    """Bit for bit: the same machines, the same steps."""
+    weights = (ka.Run(f).load_model().get_weights() for f in (one, other))
+    for expected, found in zip(*weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for name in ("log.csv", "results.json"):
+        assert (one / name).read_text() == (other / name).read_text()

@@ -1,10 +1,12 @@
 """A tower on each device: where everything is, and that it is AlexNet."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from movement import BOUNDS
 
 import keras_alexnet as ka
 
@@ -21,25 +23,40 @@ tf.config.set_logical_device_configuration(cpu, two)
 
 import keras
 import keras_alexnet as ka
+from movement import STEPS
+from movement import apart
 
-size = {"input_shape": (67, 67, 3), "classes": 5}
-placed = ka.two_device_alexnet("alexnet", ("CPU:0", "CPU:1"), **size)
-plain = ka.AlexNet("alexnet", **size)
-weights = {v.path.split("/", 1)[1]: v.numpy() for v in placed.weights}
-for variable in plain.weights:
-    name, kind = variable.path.split("/")
-    value = weights.get(f"{name}/{kind}")
-    if value is None:  # fc6, fc7
-        halves = [weights[f"{name}{tower}/{kind}"] for tower in "ab"]
-        value = np.concatenate(halves, axis=-1)
-    variable.assign(value)
-for layer in [*plain.layers, *(l.layer for l in placed.layers[1:])]:
-    if isinstance(layer, keras.layers.Dropout):
-        layer.rate = 0.0  # else two masks of 2048 are not one of 4096
+
+# The weights of the one as the other has them.
+def joined(placed, plain):
+    weights = {v.path.split("/", 1)[1]: v.numpy() for v in placed.weights}
+    values = []
+    for variable in plain.weights:
+        name, kind = variable.path.split("/")
+        value = weights.get(f"{name}/{kind}")
+        if value is None:  # fc6, fc7
+            halves = [weights[f"{name}{tower}/{kind}"] for tower in "ab"]
+            value = np.concatenate(halves, axis=-1)
+        values.append(value)
+    return values
+
+
+# The network on two devices, and the plain one with its weights.
+def pair():
+    size = {"input_shape": (67, 67, 3), "classes": 5}
+    placed = ka.two_device_alexnet("alexnet", ("CPU:0", "CPU:1"), **size)
+    plain = ka.AlexNet("alexnet", **size)
+    plain.set_weights(joined(placed, plain))
+    for layer in [*plain.layers, *(l.layer for l in placed.layers[1:])]:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # else two masks of 2048 are not one of 4096
+    return placed, plain
+
 
 generator = np.random.default_rng(0)
-x = generator.normal(size=(4, 67, 67, 3)).astype("float32") * 50
+x = generator.normal(size=(4, 67, 67, 3)) * 50
 y = np.array([0, 1, 2, 3])
+placed, plain = pair()
 
 
 @tf.function
@@ -53,14 +70,23 @@ def step(x, y):
     return tape.gradient(loss, placed.trainable_variables)
 
 
-graph = step.get_concrete_function(tf.constant(x), tf.constant(y)).graph
-outputs = placed.predict(x, verbose=0), plain.predict(x, verbose=0)
-optimizer = ka.PaperSGD(0.001)
-placed.compile(optimizer, "sparse_categorical_crossentropy")
-plain.compile(ka.PaperSGD(0.001), "sparse_categorical_crossentropy")
-for model in (placed, plain):
-    model.fit(x, y, epochs=3, verbose=0)
-trained = placed.predict(x, verbose=0), plain.predict(x, verbose=0)
+graph = step.get_concrete_function(
+    tf.constant(x, "float32"), tf.constant(y)
+).graph
+outputs = [model.predict(x, verbose=0) for model in (placed, plain)]
+distances = {}
+for precision, steps in STEPS.items():
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
+    placed, plain = pair()
+    start = plain.get_weights()
+    for model in (placed, plain):
+        optimizer = ka.PaperSGD(0.01)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.fit(x.astype(precision), y, epochs=steps, verbose=0)
+    distances[precision] = apart(
+        start, plain.get_weights(), joined(placed, plain)
+    )
 json.dump(
     {
         "operations": [
@@ -72,12 +98,11 @@ json.dump(
         ],
         "velocities": [
             (v.path.split("/")[1].split("_")[0], v.value.device[-5:])
-            for v in optimizer.variables
+            for v in placed.optimizer.variables
             if "momentum" in v.path
         ],
         "difference": float(np.abs(outputs[0] - outputs[1]).max()),
-        "trained": float(np.abs(trained[0] - trained[1]).max()),
-        "moved": float(np.abs(trained[0] - outputs[0]).max()),
+        "apart": distances,
     },
     open(sys.argv[1], "w"),
 )
@@ -89,7 +114,12 @@ BACKWARD = {"Conv2DBackpropFilter", "MaxPoolGrad", "ReluGrad"}
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory):
     file = tmp_path_factory.mktemp("towers") / "facts.json"
-    subprocess.run([sys.executable, "-c", SCRIPT, file], check=True)
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, file],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
     return json.loads(file.read_text())
 
 
@@ -130,10 +160,24 @@ def test_variables_and_velocities_are_on_their_towers_device(facts):
             assert device == device_of(layer)
 
 
-def test_it_computes_and_learns_what_alexnet_does(facts):
+def test_it_computes_what_alexnet_does(facts):
     assert facts["difference"] < 1e-5
-    assert facts["moved"] > 1e-2
-    assert facts["trained"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        "float32",
+        pytest.param(
+            "float64",
+            marks=pytest.mark.xfail(
+                reason="the second step's loss is not that of its weights"
+            ),
+        ),
+    ],
+)
+def test_it_learns_what_alexnet_does(facts, precision):
+    assert facts["apart"][precision] <= BOUNDS[precision]
 
 
 def test_keras_does_not_let_xla_compile_it_by_itself():
