@@ -19,6 +19,7 @@ import pathlib
 import numpy as np
 
 from keras_alexnet.color import ColorStatistics
+from keras_alexnet.content import digest_of
 from keras_alexnet.files import replacing
 
 FORMAT = "keras_alexnet shards, version 1"
@@ -40,6 +41,7 @@ class Shards:
     Attributes:
         labels: Array of labels.
         paths: List of the files that the images were made from.
+        digests: List of the digests of their contents (`content.digest_of`).
     """
 
     def __init__(self, folder, names, resize_pixels, square):
@@ -51,6 +53,12 @@ class Shards:
         labels = [label for index in indices for label in index["labels"]]
         self.labels = np.array(labels, "int64")
         self.paths = [path for index in indices for path in index["paths"]]
+        # Filled when asked for; subsets share it.
+        self._digests = [
+            digest
+            for index in indices
+            for digest in index.get("digests", [None] * len(index["paths"]))
+        ]
         counts = [len(index["labels"]) for index in indices]
         self._firsts = np.concatenate([[0], np.cumsum(counts)]).tolist()
         self._shapes = [
@@ -76,7 +84,20 @@ class Shards:
             some.labels = self.labels[index]
             some.paths = [self.paths[i] for i in index]
             return some
-        index = int(self._chosen[index])
+        return self._pixels(int(self._chosen[index]))
+
+    @property
+    def digests(self):
+        """For each image the digest of what it was made from, as a list.
+
+        Shards of earlier versions do not tell: that of the prepared pixels.
+        """
+        for index in self._chosen.tolist():
+            if self._digests[index] is None:
+                self._digests[index] = digest_of(self._pixels(index))
+        return [self._digests[index] for index in self._chosen.tolist()]
+
+    def _pixels(self, index):
         shard = bisect.bisect_right(self._firsts, index) - 1
         place = index - self._firsts[shard]
         start, end = self._starts[shard][place : place + 2].tolist()

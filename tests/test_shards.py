@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
 import keras_alexnet as ka
+from keras_alexnet.content import digest_of
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import test_examples as read_test_examples
@@ -289,3 +291,33 @@ def test_without_test_images_a_part_is_held_out(prepared):
     # Another network is tested on all of it, its classes matched by name.
     every = read_test_examples(prepared, ("b", "a"))
     assert every.labels.tolist() == [1, 0] * 5
+
+
+C5D05B9 = pathlib.Path(__file__).parent / "data" / "c5d05b9"
+
+
+@pytest.mark.parametrize("sizes", [SQUARES, RECTANGLES])
+def test_digests_follow_subsets(tmp_path, sizes):
+    """Of an index without them they are those of the pixels."""
+    images, shards = write(tmp_path, sizes)
+    expected = [digest_of(image) for image in images]
+    assert shards.digests == expected
+    some = shards[np.array([4, 0, 2])]
+    assert some.digests == [expected[i] for i in (4, 0, 2)]
+    assert some[np.array([True, False, True])].digests == [
+        expected[i] for i in (4, 2)
+    ]
+    assert Shards(tmp_path, shards.names, 6, True)[4:].digests == expected[4:]
+
+
+@pytest.mark.parametrize("folder", ["prepared", "prepared_whole"])
+def test_shards_of_c5d05b9(folder):
+    train, test = load_examples(C5D05B9 / folder)
+    assert (len(train), len(test)) == (24, 6)
+    shape = (36, 36, 3) if folder == "prepared" else (36, 40, 3)
+    for examples in (train, test):
+        digests = examples.images.digests
+        assert len(set(digests)) == len(examples)
+        for image, digest in zip(examples.images, digests, strict=True):
+            assert image.shape == shape
+            assert digest == digest_of(image)
