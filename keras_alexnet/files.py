@@ -76,6 +76,29 @@ def is_temporary(name):
     return bool(_TEMPORARY.fullmatch(name))
 
 
+def holds_only(folder, names=()):
+    """Whether a folder is missing, empty, or holds files of ours alone.
+
+    Args:
+        folder: Path of the folder.
+        names: Names of the files that are ours, beside those that killed
+            processes have left. A link or a folder of such a name is not.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return True
+    with entries:
+        return all(
+            entry.is_file(follow_symlinks=False)
+            and (entry.name in names or is_temporary(entry.name))
+            for entry in entries
+        )
+
+
 def remove_leftovers(folder, name=None):
     """Remove the temporary files that killed processes have left.
 
@@ -124,8 +147,12 @@ def check_room(folder, needed):
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder, what="training"):
     """A folder that no other process writes into at the same time.
+
+    Args:
+        folder: Path of the folder, which is made if missing.
+        what: What the other process does, for the sentence.
 
     Raises:
         ValueError: if another one does.
@@ -144,7 +171,7 @@ def locked(folder):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ValueError(
-                    f"Another training is writing into {str(folder)!r}; wait "
+                    f"Another {what} is writing into {str(folder)!r}; wait "
                     "for its end or choose another folder."
                 ) from error
         yield
