@@ -14,7 +14,7 @@ from keras_alexnet.architectures import get_architecture
 from keras_alexnet.files import NewerVersion
 from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
-from keras_alexnet.files import is_free
+from keras_alexnet.files import holds_only
 from keras_alexnet.files import is_temporary
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
@@ -313,7 +313,7 @@ def check_folder(folder):
         ValueError: if it holds anything and is not a run folder.
     """
     folder = pathlib.Path(folder)
-    if is_free(folder):
+    if holds_only(folder):
         return
     try:
         recipes.from_json((folder / "recipe.json").read_text())

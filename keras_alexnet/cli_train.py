@@ -7,7 +7,7 @@ import pathlib
 from keras_alexnet import cli_data
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.cli_weights import names
-from keras_alexnet.files import is_free
+from keras_alexnet.files import holds_only
 from keras_alexnet.quiet import load_tensorflow
 from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
@@ -151,7 +151,7 @@ def folder_for(recipe):
 def _fits(folder, recipe):
     from keras_alexnet.checkpoint import is_finished
 
-    if is_free(folder):
+    if holds_only(folder):
         return True
     try:
         text = (folder / "recipe.json").read_text()

@@ -101,16 +101,27 @@ def is_temporary(name):
     return bool(_TEMPORARY.fullmatch(name))
 
 
-def is_free(folder):
-    """Whether a folder is missing, or holds nothing but what killed writes of
-    ours have left."""
+def holds_only(folder, names=()):
+    """Whether a folder is missing, empty, or holds files of ours alone.
+
+    Args:
+        folder: Path of the folder.
+        names: Names of the files that are ours, beside those that killed
+            processes have left. A link or a folder of such a name is not.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
     try:
-        with os.scandir(folder) as entries:
-            return all(is_temporary(entry.name) for entry in entries)
+        entries = os.scandir(folder)
     except FileNotFoundError:
         return True
-    except OSError:
-        return False
+    with entries:
+        return all(
+            entry.is_file(follow_symlinks=False)
+            and (entry.name in names or is_temporary(entry.name))
+            for entry in entries
+        )
 
 
 def remove_leftovers(folder, name=None):
@@ -180,18 +191,22 @@ def check_newer(version, newest, path):
     Raises:
         NewerVersion: if the version is a later one.
     """
-    if isinstance(version, bool) or not str(version).isdecimal():
-        return
-    if int(version) > newest:
+    number = re.match(r"\d+(\.\d+)?", str(version))
+    if number and float(number[0]) > newest:
         raise NewerVersion(
             f"{str(path)!r} was written by a newer keras_alexnet (format "
-            f"{version}, this one reads up to {newest}); update keras_alexnet."
+            f"{str(version)[:60]}, this one reads up to {newest}); update "
+            "keras_alexnet."
         )
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder, what="training"):
     """A folder that no other process writes into at the same time.
+
+    Args:
+        folder: Path of the folder, which is made if missing.
+        what: What the other process does, for the sentence.
 
     Raises:
         ValueError: if another one does.
@@ -210,7 +225,7 @@ def locked(folder):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ValueError(
-                    f"Another training is writing into {str(folder)!r}; wait "
+                    f"Another {what} is writing into {str(folder)!r}; wait "
                     "for its end or choose another folder."
                 ) from error
         yield

@@ -16,7 +16,7 @@ from keras_alexnet.checkpoint import is_run
 from keras_alexnet.experiment_table import ExperimentTable
 from keras_alexnet.experiments import EXPERIMENTS
 from keras_alexnet.experiments import SEARCH_EPOCHS
-from keras_alexnet.files import is_free
+from keras_alexnet.files import holds_only
 from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
@@ -102,7 +102,7 @@ def _check_folder(folder, places):
         for place in places
         for path in place.glob("*/recipe.json")
     )
-    if not begun and not is_free(folder):
+    if not begun and not holds_only(folder):
         raise ValueError(
             f"{str(folder)!r} is not empty, and holds no training of this "
             "experiment; choose another folder."

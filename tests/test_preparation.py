@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from PIL import Image
 import keras_alexnet as ka
 from keras_alexnet import cli
 from keras_alexnet import preparation
+from keras_alexnet.files import locked
 from keras_alexnet.images import load_examples
 from keras_alexnet.recipes import get_recipe
 from keras_alexnet.shards import read_colors
@@ -393,9 +395,16 @@ def test_what_a_kill_left_is_removed(photos, tmp_path):
     ka.prepare_data(photos, out, **QUIET)
     before = contents(out)
     for name in before:
-        (out / f".abc123.{name}").write_bytes(b"half of i")
+        temporary = f".keras_alexnet-{2**22 + 1}-0123abcd.{name}"
+        (out / temporary).write_bytes(b"half of i")
     ka.prepare_data(photos, out, **QUIET)
     assert contents(out) == before
+    # Of the first moments, too, when nothing else is there yet.
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / f".keras_alexnet-{2**22 + 1}-0123abcd.prepared_from.json").touch()
+    ka.prepare_data(photos, first, **QUIET)
+    assert contents(first) == before
 
 
 def refused(capsys, source, out, *options, **kwargs):
@@ -431,9 +440,125 @@ def test_a_folder_of_something_else_is_refused(photos, tmp_path, capsys):
 def test_an_empty_folder_is_taken(photos, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / ".nfs0001").touch()
-    ka.prepare_data(photos, out, **QUIET)
+    (tmp_path / "link").symlink_to(out)
+    ka.prepare_data(photos, tmp_path / "link", **QUIET)
     assert load_examples(out)[0].are_prepared
+
+
+def state(folder):
+    """Everything in a folder, with the times, its own too."""
+    return {
+        path.relative_to(folder): (
+            path.lstat().st_mtime_ns,
+            path.lstat().st_ino,
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".notes.json", "{}"),
+        (".thesis.npy", "irreplaceable"),
+        (".abcd1234.train-00000.npy", "irreplaceable"),
+        (".DS_Store", ""),
+        (".git", None),
+        ("link", "/nowhere"),
+        (".keras_alexnet-1-0123abcd.dataset.json", "/nowhere"),
+        ("dataset.json", '{"format": "mine"}'),
+        ("dataset.json", "[" * 100_000),
+        ("mean_image.npy", "mine"),
+        ("train-00000.npy", "mine"),
+        ("train-00000.json", "mine"),
+        ("prepared_from.json", "mine"),
+        ("prepared_from.json", '{"sha256": "mine"}'),
+        ("prepared_from.json", "[]"),
+        ("prepared_from.json", "/nowhere"),
+    ],
+)
+def test_nothing_is_written_beside_what_is_not_ours(
+    photos, tmp_path, capsys, name, content
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    if content is None:
+        (out / name).mkdir()
+    elif content.startswith("/"):
+        (out / name).symlink_to(content)
+    else:
+        (out / name).write_text(content)
+    before = state(out)
+    sentence = refused(capsys, photos, out)
+    assert "out' is not empty, and holds no shards" in sentence
+    assert state(out) == before
+
+
+def test_files_beside_a_set_stay(photos, tmp_path, small_shards):
+    out = tmp_path / "out"
+    ka.prepare_data(photos, out, **QUIET)
+    expected = contents(out)
+    own = {
+        ".notes.json": b"{}",
+        ".original.train-00000.npy": b"mine",
+        "train-00099.npy": b"mine",
+        "train-00098.json": b"[1, 2]",
+        "train-00001.jpg": b"mine",
+    }
+    for name, content in own.items():
+        (out / name).write_bytes(content)
+    for damaged in ("train-00001.npy", "dataset.json"):
+        (out / damaged).unlink()
+        ka.prepare_data(photos, out, **QUIET)
+        assert contents(out) == {**expected, **own}
+
+
+def test_what_a_newer_version_wrote_is_refused(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    ka.prepare_data(photos, out, **QUIET)
+    recipe = get_recipe("smoke", data=str(out))
+    for name in ("dataset.json", "prepared_from.json"):
+        facts = {"format": "keras_alexnet shards, version 2", "new": [1]}
+        (out / name).write_text(json.dumps(facts))
+        before = state(out)
+        sentence = refused(capsys, photos, out)
+        assert f"{name}' was written by a newer keras_alexnet" in sentence
+        assert state(out) == before
+        assert cli.main(["check-data", str(out)]) == 2
+        assert "by a newer keras_alexnet" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="by a newer keras_alexnet"):
+            ka.train(recipe, tmp_path / "run", verbose=0)
+        (out / "dataset.json").write_text(json.dumps(facts))
+
+
+def test_two_at_once_are_refused(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    with locked(out):
+        sentence = refused(capsys, photos, out)
+        assert "Another preparation is writing into" in sentence
+        assert not any(out.iterdir())
+    ka.prepare_data(photos, out, **QUIET)
+
+
+def test_a_place_among_the_images_is_refused(photos, tmp_path, capsys):
+    before = state(photos)
+    for out in (
+        photos / "train" / "prepared",
+        photos / "train" / "rose" / "a" / "b",
+        photos / "test",
+        photos / "val" / ".prepared",
+        photos / "val" / ".." / "train" / "prepared",
+    ):
+        assert "lies in" in refused(capsys, photos, out)
+    (tmp_path / "link").symlink_to(photos / "train")
+    sentence = refused(capsys, photos / "train", tmp_path / "link" / "out")
+    assert "link/out' lies in" in sentence
+    assert "is not empty" in refused(capsys, photos, tmp_path)
+    assert state(photos) == before
+    # Beside `train` and `val` it is none of the folders that are read.
+    for _ in range(2):
+        ka.prepare_data(photos, photos / "prepared", **QUIET)
 
 
 def test_other_options_and_images_are_refused(photos, tmp_path, capsys):
@@ -461,6 +586,89 @@ def test_other_options_and_images_are_refused(photos, tmp_path, capsys):
     for damaged in ("", "{}", "[]", '{"sha'):
         (out / "prepared_from.json").write_text(damaged)
         assert text in refused(capsys, photos, out)
+
+
+def swap(photos):
+    names = [photos / "train" / "rose" / f"00{i}.jpg" for i in (0, 1)]
+    one, two = (path.read_bytes() for path in names)
+    names[0].write_bytes(two)
+    names[1].write_bytes(one)
+
+
+def replace_by_one_of_the_same_size(photos):
+    path = photos / "val" / "tulip" / "000.jpg"
+    times = path.stat()
+    flip_bit(path, -20)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def make_unreadable(photos):
+    path = photos / "train" / "daisy" / "002.jpg"
+    path.write_bytes(b"x" * path.stat().st_size)
+
+
+def rename(photos):
+    path = photos / "train" / "tulip" / "000.jpg"
+    path.rename(path.with_name("999.jpg"))
+
+
+@pytest.mark.parametrize(
+    "change", [swap, replace_by_one_of_the_same_size, make_unreadable, rename]
+)
+def test_photos_that_changed(photos, tmp_path, capsys, small_shards, change):
+    out = tmp_path / "out"
+    options = {"max_bad_ratio": 0.1, **QUIET}
+    ka.prepare_data(photos, out, **options)
+    original = shutil.copytree(photos, tmp_path / "original")
+    change(photos)
+    before = state(out)
+    text = "out' holds the shards of other images or options"
+    assert text in refused(capsys, photos, out)
+    assert {p: s[2] for p, s in state(out).items()} == {
+        p: s[2] for p, s in before.items()
+    }
+    assert ka.prepare_data(original, out, **options)
+    # What was unfinished is that of the photos as they are now, or refused.
+    (out / "dataset.json").unlink()
+    if change is rename:
+        assert text in refused(capsys, photos, out)
+        return
+    ka.prepare_data(photos, out, **options)
+    ka.prepare_data(photos, tmp_path / "straight", **options)
+    assert contents(out) == contents(tmp_path / "straight")
+
+
+def test_a_file_that_was_bad_and_is_mended_is_other(photos, tmp_path, capsys):
+    path = photos / "train" / "daisy" / "002.jpg"
+    good = path.read_bytes()
+    path.write_bytes(b"x" * len(good))
+    out = tmp_path / "out"
+    options = {"max_bad_ratio": 0.1, **QUIET}
+    assert len(ka.prepare_data(photos, out, **options)["skipped"]) == 1
+    path.write_bytes(b"y" * len(good))
+    assert "of other images" in refused(capsys, photos, out, max_bad_ratio=1)
+    path.write_bytes(good)
+    assert "of other images" in refused(capsys, photos, out, max_bad_ratio=1)
+
+
+def test_digests_are_those_of_the_files(bad_photos, tmp_path, small_shards):
+    source, bad = bad_photos
+    out = tmp_path / "out"
+    ka.prepare_data(source, out, max_bad_ratio=0.1, **QUIET)
+    told = {}
+    for examples in load_examples(out):
+        shards = examples.images
+        told.update(zip(shards.paths, shards.digests, strict=True))
+    assert len(told) == 40
+    for index in out.glob("*-0*.json"):
+        told |= json.loads(index.read_text())["skipped_digests"]
+    assert set(bad) < set(told)
+    for path, digest in told.items():
+        if path == "train/daisy/b.jpg":  # there is no such file
+            assert digest == ""
+            continue
+        data = (source / path).read_bytes()
+        assert digest == hashlib.sha256(data).hexdigest()
 
 
 def test_another_split_is_refused(tmp_path, capsys):
@@ -638,7 +846,6 @@ def test_examples_in_memory(tmp_path, small_shards, shape):
     before = contents(out)
     ka.prepare_data(examples, out, **QUIET)
     assert contents(out) == before
-    # Of arrays the pixels count, of files only their size.
     other = ka.Examples(images[::-1], labels, ("a", "b"))
     with pytest.raises(ValueError, match="shards of other images"):
         ka.prepare_data(other, out, **QUIET)
@@ -733,6 +940,62 @@ def test_a_source_that_has_grown_is_written_as_it_is(tmp_path, small_shards):
     assert (out / "train-00000.npy").stat().st_mtime_ns == first
     ka.prepare_data(pairs(), straight, **options)
     assert contents(out) == contents(straight)
+
+
+def other_pairs(count=21, seed=7):
+    """Other images; the first ones have the labels of `pairs`."""
+    for number, image in enumerate(noise(count, 30, 26 + seed, 3)):
+        yield image, number % 2
+
+
+@pytest.mark.parametrize("count", [21, 5, 8, 30, 0])
+def test_a_finished_set_keeps_its_images(tmp_path, small_shards, count):
+    options = {"class_names": "ab", **QUIET}
+    out = tmp_path / "out"
+    ka.prepare_data(pairs(), out, **options)
+    before = contents(out)
+    changed = [
+        (image ^ (number == 20), label)
+        for number, (image, label) in enumerate(pairs())
+    ]
+    for source in (
+        other_pairs(count),
+        itertools.islice(pairs(), 20),
+        itertools.islice(pairs(), 16),
+        ((image, 1 - label) for image, label in pairs()),
+        iter(changed),
+    ):
+        with pytest.raises(ValueError, match="holds the shards of other"):
+            ka.prepare_data(source, out, **options)
+        assert contents(out) == before
+    with pytest.raises(ValueError, match="holds the shards of other"):
+        ka.prepare_data(changed, out, **options)  # a list: not asked before
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("count", [21, 5, 8, 30])
+def test_an_unfinished_set_becomes_that_of_the_source(
+    tmp_path, small_shards, count
+):
+    """Nothing of earlier sources is kept, and no shard is left over."""
+    options = {"class_names": "ab", **QUIET}
+    out, straight = tmp_path / "out", tmp_path / "straight"
+
+    def breaks_off():
+        yield from pairs()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ka.prepare_data(breaks_off(), out, **options)
+    assert (out / "train-00001.npy").exists()
+    ka.prepare_data(other_pairs(count), out, **options)
+    ka.prepare_data(other_pairs(count), straight, **options)
+    assert contents(out) == contents(straight)
+    # The index of a shard is gone: of what it was, nobody can tell.
+    (out / "train-00000.json").unlink()
+    ka.prepare_data(other_pairs(seed=8), out, **options)
+    ka.prepare_data(other_pairs(seed=8), tmp_path / "8", **options)
+    assert contents(out) == contents(tmp_path / "8")
 
 
 IMAGE = np.zeros((30, 30, 3), "uint8")
@@ -831,3 +1094,50 @@ def test_the_bar_is_shown_when_wanted(photos, tmp_path, capfd):
     assert capfd.readouterr().err == ""
     ka.prepare_data(photos, tmp_path / "two", **{**QUIET, "verbose": True})
     assert "40/40" in capfd.readouterr().err
+
+
+C5D05B9 = pathlib.Path(__file__).parent / "data" / "c5d05b9"
+
+
+@pytest.mark.parametrize("name", ["prepared", "prepared_whole"])
+def test_sets_of_c5d05b9_go_on(tmp_path, name):
+    """With digests from now on; their pixels tell whether they are right."""
+    options = {
+        "resize_pixels": 36,
+        "square": name == "prepared",
+        "verbose": False,
+    }
+    source = shutil.copytree(C5D05B9 / "photos", tmp_path / "photos")
+    straight = tmp_path / "straight"
+    ka.prepare_data(source, straight, **options)
+    for unfinished in (False, True):
+        out = tmp_path / f"out{unfinished}"
+        shutil.copytree(C5D05B9 / name, out)
+        if unfinished:
+            (out / "dataset.json").unlink()
+            (out / "train-00000.json").unlink()
+            (out / ".ab_d1234.train-00000.npy").write_bytes(b"half of i")
+        ka.prepare_data(source, out, **options)
+        assert contents(out) == contents(straight)
+    for path in (straight / "x").parent.glob("*.npy"):
+        assert path.read_bytes() == (C5D05B9 / name / path.name).read_bytes()
+
+
+def test_photos_that_changed_after_c5d05b9(tmp_path, capsys):
+    source = shutil.copytree(C5D05B9 / "photos", tmp_path / "photos")
+    out = shutil.copytree(C5D05B9 / "prepared", tmp_path / "out")
+    before = contents(out)
+    path = source / "lines" / "5.jpg"
+    picture = Image.open(path)
+    for quality in range(79, 0, -1):  # of the same size, at last
+        picture.save(path, quality=quality)
+        size = (C5D05B9 / "photos" / "lines" / "5.jpg").stat().st_size
+        if path.stat().st_size <= size:
+            path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+            break
+    assert "of other images" in refused(capsys, source, out, resize_pixels=36)
+    after = contents(out)
+    for name in ("dataset.json", "test-00000.json", "test-00000.npy"):
+        assert after[name] == before[name]
+    path.unlink()
+    assert "of other images" in refused(capsys, source, out, resize_pixels=36)

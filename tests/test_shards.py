@@ -1,12 +1,16 @@
 """Prepared images: indexing, subsets, and what is refused."""
 
 import hashlib
+import io
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
 
 import keras_alexnet as ka
+from keras_alexnet.content import digest_of
 from keras_alexnet.images import Examples
 from keras_alexnet.images import load_examples
 from keras_alexnet.images import test_examples as read_test_examples
@@ -146,6 +150,17 @@ def test_pipelines_refuse_another_size(prepared):
         ka.training_batches(train, resize_pixels=6, square=False, **sizes)
 
 
+def unsigned(**values):
+    """An index that has no checksum, as those of c5d05b9."""
+
+    def change(text):
+        index = {**json.loads(text), **values}
+        del index["index_sha256"]
+        return json.dumps(index)
+
+    return change
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -156,6 +171,23 @@ def test_pipelines_refuse_another_size(prepared):
         lambda text: text.replace('"labels"', '"lables"'),
         lambda text: text.replace('"labels": [0, ', '"labels": ['),
         lambda text: text.replace('"labels": [0, 1, 0]', '"labels": 3'),
+        lambda text: text.replace('"labels": [0, 1, 0]', '"labels": "010"'),
+        lambda text: text.replace('"labels": [0, 1, 0]', '"labels": [0, 1, 1]'),
+        unsigned(labels=[0, 1, -1]),
+        unsigned(labels=[0, 1, None]),
+        unsigned(labels=[0, 1, 10**30]),
+        unsigned(labels=[0, 1, True]),
+        unsigned(heights=[6, 6, -6]),
+        unsigned(heights=[6, 6, 6.0]),
+        unsigned(widths=[6, 6, 10**12]),
+        unsigned(paths=[1, 2, 3]),
+        unsigned(paths={"a": 1, "b": 2, "c": 3}),
+        unsigned(digests=["0", "1", "2"]),
+        unsigned(digests=["0" * 64] * 3),  # none of what was skipped
+        unsigned(digests=["0" * 64] * 2, skipped_digests={}),
+        unsigned(skipped=[]),
+        unsigned(skipped={"a": 1}),
+        lambda text: "[" * 100_000,
     ],
 )
 def test_a_damaged_index_is_named(tmp_path, damage):
@@ -224,11 +256,48 @@ def test_a_flipped_bit_is_found(tmp_path):
     assert not is_whole(tmp_path, "train-00000")
 
 
+@pytest.mark.parametrize("name", ["train-00000.npy", "train-00000.json"])
+def test_pipes_are_not_waited_for(tmp_path, name):
+    _, shards = write(tmp_path, SQUARES)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    assert not is_whole(tmp_path, "train-00000")
+    with pytest.raises(ValueError, match="it is not a file"):
+        Shards(tmp_path, ["train-00000"], 6, True)[0]
+
+
+def test_large_files_of_something_else_are_not_read(tmp_path, prepared):
+    write(tmp_path, SQUARES)
+    for name in ("train-00000.npy", "train-00000.json"):
+        os.truncate(tmp_path / name, 2**40)  # takes no room
+        assert not is_whole(tmp_path, "train-00000")
+    os.truncate(prepared / "dataset.json", 2**40)
+    with pytest.raises(ValueError, match="bytes, too many"):
+        load_examples(prepared)
+
+
+def test_labels_without_a_class_are_found(tmp_path):
+    write(tmp_path, SQUARES)
+    assert read_index(tmp_path, "train-00000", 2)["labels"] == [0, 1, 0]
+    assert is_whole(tmp_path, "train-00000", 2)
+    assert not is_whole(tmp_path, "train-00000", 1)
+    with pytest.raises(ValueError, match="labels are not those of classes"):
+        read_index(tmp_path, "train-00000", 1)
+
+
 def test_sizes_that_do_not_add_up_are_found(tmp_path):
     write(tmp_path, RECTANGLES)
     path = tmp_path / "train-00000.json"
     path.write_text(path.read_text().replace("[6, 9, 6]", "[6, 8, 6]"))
     assert not is_whole(tmp_path, "train-00000")
+
+
+def replaced(**values):
+    return lambda text: json.dumps({**json.loads(text), **values})
+
+
+def listed(*names):
+    return replaced(shards={"train": names, "test": []})
 
 
 @pytest.mark.parametrize(
@@ -239,8 +308,26 @@ def test_sizes_that_do_not_add_up_are_found(tmp_path):
         (lambda text: "[]", "dataset.json' cannot be read"),
         (
             lambda text: text.replace("version 1", "version 2"),
-            "its format is 'keras_alexnet shards, version 2'; expected what",
+            "dataset.json' was written by a newer keras_alexnet",
         ),
+        (
+            lambda text: '{"format": "keras_alexnet shards, version 12"}',
+            "newer",
+        ),
+        (lambda text: text.replace("version 1", "version 0"), "its format is"),
+        (lambda text: "[" * 100_000, "nested too deeply"),
+        (replaced(class_names=None), "class names are not a list"),
+        (replaced(class_names=["a", 2]), "class names are not text"),
+        (replaced(resize_pixels="6"), "not a number of pixels"),
+        (replaced(resize_pixels=-6), "not a number of pixels"),
+        (replaced(square=1), "not true or false"),
+        (replaced(shards=["train-00000"]), "not those of train and test"),
+        (replaced(shards={"train": ["train-00000"]}), "of train and test"),
+        (listed("../train-00000"), "have other names"),
+        (listed("/etc/train-00000"), "have other names"),
+        (listed("test-00000"), "have other names"),
+        (listed(3), "have other names"),
+        (listed("train-00000", "train-00000"), "come twice"),
         (lambda text: text.replace('"format"', '"form"'), "format"),
         (lambda text: text.replace('"shards"', '"shrds"'), "shards"),
     ],
@@ -250,7 +337,8 @@ def test_another_dataset_json_is_refused(prepared, damage, reason):
     assert read_dataset(prepared)["class_names"] == ["a", "b"]
     path = prepared / "dataset.json"
     path.write_text(damage(path.read_text()))
-    for read in (read_dataset, load_examples, read_colors):
+    reads = (read_dataset, load_examples, read_colors, ka.check_data)
+    for read in reads:
         with pytest.raises(ValueError, match=reason):
             read(prepared)
 
@@ -260,13 +348,38 @@ def test_colors(prepared):
     assert mean_image.shape == (6, 6, 3)
     assert isinstance(colors.components[0], tuple)
     path = prepared / "mean_image.npy"
-    for data in (b"", path.read_bytes()[:-1]):
+    good = path.read_bytes()
+    bomb = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        bomb, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)}
+    )
+    bomb = bomb.getvalue().ljust(len(good), b"\0")
+    other = io.BytesIO()
+    np.save(other, mean_image.T.copy().T)  # in another order
+    for data in (b"", good[:-1], good + b"\0", bomb, other.getvalue()):
+        assert data != good
         path.write_bytes(data)
         with pytest.raises(ValueError, match="does not tell the colors"):
             read_colors(prepared)
     path.unlink()
     with pytest.raises(ValueError, match="does not tell the colors"):
         read_colors(prepared)
+    path.write_bytes(good)
+    text = (prepared / "dataset.json").read_text()
+    color = json.loads(text)["color"]
+    for wrong in (
+        None,
+        [],
+        {**color, "mean": None},
+        {**color, "mean": ["1", "2", "3"]},
+        {**color, "mean": [1, 2]},
+        {**color, "deviations": [1, 2, float("nan")]},
+        {**color, "components": [[1, 2, 3]]},
+        {**color, "components": [[1, 2, 3], [1, 2], [1]]},
+    ):
+        (prepared / "dataset.json").write_text(replaced(color=wrong)(text))
+        with pytest.raises(ValueError, match="does not tell the colors"):
+            read_colors(prepared)
 
 
 def test_without_test_images_a_part_is_held_out(prepared):
@@ -289,3 +402,33 @@ def test_without_test_images_a_part_is_held_out(prepared):
     # Another network is tested on all of it, its classes matched by name.
     every = read_test_examples(prepared, ("b", "a"))
     assert every.labels.tolist() == [1, 0] * 5
+
+
+C5D05B9 = pathlib.Path(__file__).parent / "data" / "c5d05b9"
+
+
+@pytest.mark.parametrize("sizes", [SQUARES, RECTANGLES])
+def test_digests_follow_subsets(tmp_path, sizes):
+    """Of an index without them they are those of the pixels."""
+    images, shards = write(tmp_path, sizes)
+    expected = [digest_of(image) for image in images]
+    assert shards.digests == expected
+    some = shards[np.array([4, 0, 2])]
+    assert some.digests == [expected[i] for i in (4, 0, 2)]
+    assert some[np.array([True, False, True])].digests == [
+        expected[i] for i in (4, 2)
+    ]
+    assert Shards(tmp_path, shards.names, 6, True)[4:].digests == expected[4:]
+
+
+@pytest.mark.parametrize("folder", ["prepared", "prepared_whole"])
+def test_shards_of_c5d05b9(folder):
+    train, test = load_examples(C5D05B9 / folder)
+    assert (len(train), len(test)) == (24, 6)
+    shape = (36, 36, 3) if folder == "prepared" else (36, 40, 3)
+    for examples in (train, test):
+        digests = examples.images.digests
+        assert len(set(digests)) == len(examples)
+        for image, digest in zip(examples.images, digests, strict=True):
+            assert image.shape == shape
+            assert digest == digest_of(image)
