@@ -104,15 +104,13 @@ def counted(description, total, verbose=True):
         total: How many times; `None` if that is not known.
         verbose: Whether it is shown.
     """
-    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not verbose or not console.is_terminal,
-        transient=True,
+        console=Console(stderr=True),
+        disable=not verbose,
     ) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count=1: bar.advance(task, count)

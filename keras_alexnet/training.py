@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import pathlib
+import sys
 import tempfile
 import warnings
 
@@ -105,9 +106,8 @@ def train(
     # Before a lock, or anything, is written into it.
     Run.check_place(workdir, recipe, parts[0].class_names)
     with _run_folder(workdir, chief) as folder:
-        record, *data = settle_data(
-            workdir, recipe, parts, chief and verbose in ("auto", 1)
-        )
+        shown = chief and verbose in ("auto", 1) and sys.stderr.isatty()
+        record, *data = settle_data(workdir, recipe, parts, shown)
         run = Run.create(folder, recipe, data[0].class_names)
         record.write(run.folder)
         skipped = SkippedFiles(
