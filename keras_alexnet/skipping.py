@@ -5,6 +5,8 @@ import io
 import pathlib
 import threading
 
+from keras_alexnet.printing import printable
+
 COLUMNS = ("file", "reason")
 # Names of files need not be UTF-8.
 FORM = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
@@ -70,7 +72,7 @@ class SkippedFiles:
             raise ValueError(
                 f"{count} of {self.total} images cannot be used, more than "
                 f"the {100 * self.limit:g} % that are borne; the first: "
-                f"{file} {reason}. `keras-alexnet check-data` lists all, "
+                f"{printable(file)} {reason}. `keras-alexnet check-data` lists all, "
                 "--max-bad-ratio bears more."
             )
 
