@@ -18,7 +18,7 @@ import time
 from http import HTTPStatus
 from importlib import resources
 
-from keras_alexnet.printing import printable
+from keras_alexnet.printing import say
 from keras_alexnet.reading import BadImageError
 
 LARGEST_UPLOAD = 32 * 2**20  # bytes; photos of phones have up to 20 MB
@@ -105,10 +105,10 @@ class _Client(socket.socket):
 
 
 class _Places:
-    """Those who are served; where there is no place, the slowest loses his.
+    """The clients that are served; if there are too many, one is cut off.
 
-    He is looked for at the address that has the most places. Who waits for
-    the network, not the network for him, loses none.
+    It is the slowest of the address that has the most places. A client whose
+    photo is being looked at, or waits for that, is not cut off.
 
     Args:
         most: Number of places.
@@ -122,7 +122,7 @@ class _Places:
     def enter(self, client):
         """Whether a client got a place."""
         with self._room:
-            # Who is cut off leaves at once; if not, nobody waits for it.
+            # A client that is cut off leaves at once; if not, the new one does.
             until = time.monotonic() + 1
             while len(self._taken) >= self._most:
                 if not any(each.is_cut for each in self._taken):
@@ -130,7 +130,9 @@ class _Places:
                     if slowest is None:
                         return False
                     slowest.cut()
-                if not self._room.wait(until - time.monotonic()):
+                    self._room.notify_all()  # it may wait for a place itself
+                left = until - time.monotonic()
+                if client.is_cut or not self._room.wait(left):
                     return False
             self._taken.add(client)
             return True
@@ -237,9 +239,11 @@ class DemoServer(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         """A line in place of a traceback; none for those who hung up."""
         error = sys.exc_info()[1]
-        if not isinstance(error, ConnectionError | TimeoutError):
+        # Of a connection, or of looking at a photo when the demo ends.
+        expected = ConnectionError if request is None else OSError
+        if not isinstance(error, expected):
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            print(f"keras-alexnet: {printable(text)}", file=sys.stderr)
+            say(f"keras-alexnet: {text}", file=sys.stderr)
 
     @contextlib.contextmanager
     def working(self, client):
@@ -333,7 +337,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Status and JSON for a file of so many bytes that is still to come;
         `None` if whoever sends it hangs up."""
         self.connection.most = size + 1
-        data = self.rfile.read(size)
+        try:
+            data = self.rfile.read(size)
+        except TimeoutError:
+            self.connection.wait_anew()
+            return 408, {"error": "The file came too slowly."}
         if len(data) < size:
             return None
         with self.server.working(self.connection):
