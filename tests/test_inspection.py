@@ -256,7 +256,7 @@ def test_names_do_nothing_to_a_terminal(class_folders, capsys):
         "gpj.\u202e.gif": r"gpj.\u202e.gif",
         "\r\t\x7f.txt": r"\r\t\x7f.txt",
         "\u732b \xe4\u3000\U0001f431.gif": "\u732b \xe4\u3000\U0001f431.gif",
-        "[red][/].gif": "[red][/].gif",
+        "[red][-].gif": "[red][-].gif",
     }
     for name in names:
         (folder / "rose" / name).touch()
