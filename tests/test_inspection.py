@@ -266,7 +266,7 @@ def test_names_do_nothing_to_a_terminal(class_folders, capsys):
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", output)
     for shown in names.values():
         assert f"rose/{shown}: is " in output
-    assert r"empty class    empty\x1b[1m\n: holds no image files" in output
+    assert r"empty class  empty\x1b[1m\n: holds no image files" in output
     assert len(output.splitlines()) == 7 + len(names) + 1
     assert main(["check-data", str(folder), "--format", "json"]) == 1
     facts = json.loads(capsys.readouterr().out)
