@@ -16,6 +16,7 @@ from keras_alexnet.graphs import describe_layer
 from keras_alexnet.graphs import output_text
 from keras_alexnet.graphs import uses
 from keras_alexnet.pages import escape
+from keras_alexnet.printing import printable
 
 # The light colors of Paul Tol's qualitative schemes: distinct for
 # color-blind people, and black text is legible on all of them.
@@ -190,6 +191,7 @@ def _wrap(words, width=40):
 
 def _quote(text):
     """A name in Graphviz' quotes, where it may hold any character."""
+    text = printable(text)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
