@@ -1,5 +1,6 @@
 """`summary(...)`: what each layer of a network makes and costs, as a table."""
 
+import re
 from dataclasses import asdict
 from dataclasses import dataclass
 
@@ -262,7 +263,7 @@ class VariantsTable(Table):
 
 def _plain(text):
     """A text that is neither the border of a cell nor HTML to Markdown."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text.replace("|", "\\|"))
 
 
 def _count(number):
