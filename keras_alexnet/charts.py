@@ -5,6 +5,8 @@ import csv
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_alexnet.printing import printable
+
 # Okabe & Ito's colors, which color-blind people can tell apart.
 TRAINING, TEST = "#0072B2", "#D55E00"
 LETTERS = 30  # of a class's name; more would leave the matrix no room
@@ -78,8 +80,8 @@ def plot_confusion(matrix, class_names, to_file):
 
 
 def _shortened(name):
-    """A name that fits; those of folders need not be UTF-8."""
-    name = name.encode(errors="replace").decode()
+    """A name that fits."""
+    name = printable(name)
     return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."
 
 

@@ -19,6 +19,10 @@ from keras_alexnet import cli_report
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.printing import printable
+from keras_alexnet.printing import printable_warning
+from keras_alexnet.printing import say
+from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 
 
@@ -26,7 +30,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage lines."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        text = f"{self.prog}: {message}; see `{self.prog} --help`"
+        self.exit(2, f"{printable(text)}\n")
 
 
 def main(arguments=None):
@@ -45,6 +50,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
     warnings.filterwarnings("ignore", module="PIL")
+    warnings.formatwarning = printable_warning
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough
@@ -54,10 +60,10 @@ def main(arguments=None):
         sentence = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
             sentence = f"{str(error.filename)!r}: {error.strerror}."
-        print(f"keras-alexnet: {sentence}", file=sys.stderr)
+        say(f"keras-alexnet: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        say(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
 
 
@@ -128,7 +134,7 @@ def _print(table, form):
     if form == "json":
         print(json.dumps(table.to_dict(), indent=2))
     else:
-        print(table.to_markdown() if form == "markdown" else table)
+        say_lines(table.to_markdown() if form == "markdown" else table)
 
 
 def _variants_parser(commands):
@@ -216,11 +222,11 @@ def _plot(options):
         from keras_alexnet.figure2 import plot_figure2
 
         to_file = options.to_file or f"img/{options.variant}_figure2.png"
-        print(plot_figure2(options.variant, to_file, **arguments))
+        say(plot_figure2(options.variant, to_file, **arguments))
         return
     load_tensorflow()
     from keras_alexnet.diagrams import plot_model
     from keras_alexnet.model import AlexNet
 
     to_file = options.to_file or f"img/{options.variant}.png"
-    print(plot_model(AlexNet(options.variant, **arguments), to_file))
+    say(plot_model(AlexNet(options.variant, **arguments), to_file))

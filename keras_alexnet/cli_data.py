@@ -4,6 +4,9 @@ import argparse
 import json
 import sys
 
+from keras_alexnet.printing import say
+from keras_alexnet.printing import say_lines
+
 
 def ratio(text):
     """A part of a whole, as a number of 0 to 1."""
@@ -82,8 +85,8 @@ def _prepare_data(options):
     )
     images = facts["images"]
     for file, reason in facts["skipped"].items():
-        print(f"skipped {file}: {reason}", file=sys.stderr)
-    print(
+        say(f"skipped {file}: {reason}", file=sys.stderr)
+    say(
         f"{images['train']} training and {images['test']} test images of "
         f"{len(facts['class_names'])} classes are in {options.out}, "
         f"{len(facts['skipped'])} were skipped."
@@ -108,5 +111,5 @@ def _check_data(options):
         print(json.dumps({**inspection.to_dict(), "safe": safe}, indent=2))
     else:
         verdict = "would go through" if safe else "would stop"
-        print(f"{inspection}\nA training that bears {bears:.1%} {verdict}.")
+        say_lines(f"{inspection}\nA training that bears {bears:.1%} {verdict}.")
     return 0 if safe else 1

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from keras_alexnet.cli_predict import NETWORK
+from keras_alexnet.printing import say
 from keras_alexnet.quiet import load_tensorflow
 
 HOST, PORT = "127.0.0.1", 7860
@@ -24,7 +25,9 @@ def add_demo(parser):
         "--host",
         default=HOST,
         metavar="ADDRESS",
-        help=f"where to listen; default: {HOST}, this machine only",
+        help=f"where to listen; default: {HOST}, this machine only; 0.0.0.0 "
+        "or ::, all its addresses. Browsers must name an address, this "
+        "machine's own name, or the one that is given here",
     )
 
 
@@ -46,12 +49,12 @@ def _demo(options):
     demo = Demo(open_trained(options.network))
     with DemoServer(demo, options.host, options.port) as server:
         if not server.is_local:
-            print(
+            say(
                 "keras-alexnet: warning: whoever can reach this machine can "
                 "use the page; it asks for no password and encrypts nothing.",
                 file=sys.stderr,
             )
-        print(f"{server.address} (Ctrl-C ends it)", flush=True)
+        say(f"{server.address} (Ctrl-C ends it)")
         try:
             server.serve_forever()
         finally:

@@ -2,6 +2,7 @@
 
 from keras_alexnet.formats import FORMATS
 from keras_alexnet.formats import checked_format
+from keras_alexnet.printing import say
 from keras_alexnet.quiet import load_tensorflow
 
 
@@ -39,6 +40,6 @@ def _export(options):
     from keras_alexnet.trained import open_trained
 
     trained = open_trained(options.network)
-    print(
+    say(
         export_model(trained, options.to_file, options.format, options.quantize)
     )

@@ -5,6 +5,8 @@ import os
 import sys
 
 from keras_alexnet.cli_predict import picture
+from keras_alexnet.printing import say
+from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 
 
@@ -118,8 +120,6 @@ def _format(parser):
 
 
 def _open(path):
-    if hasattr(sys.stdout, "reconfigure"):  # names of files need not be UTF-8
-        sys.stdout.reconfigure(errors="surrogateescape")
     load_tensorflow()
     from keras_alexnet.trained import open_trained
 
@@ -129,7 +129,7 @@ def _open(path):
 def _skipped(*reasons):
     """Name the files that could not be read; the exit code."""
     for file, reason in (pair for some in reasons for pair in some.items()):
-        print(f"keras-alexnet: {file!r}: {reason}.", file=sys.stderr)
+        say(f"keras-alexnet: {file!r}: {reason}.", file=sys.stderr)
     return 1 if any(reasons) else 0
 
 
@@ -141,7 +141,7 @@ def _features(options):
         trained, options.images, options.to_file, options.layer
     )
     size = "x".join(map(str, shape[1:]))
-    print(
+    say(
         f"{options.to_file}: {options.layer} of {shape[0]} images, {size} "
         f"values each; {len(reasons)} could not be read."
     )
@@ -177,10 +177,10 @@ def _similar(options):
         print(json.dumps(answers, indent=2))
     else:
         for answer in answers:
-            print(answer["query"])
+            say(answer["query"])
             for other in answer["nearest"]:
-                print(f"  {other['distance']:9.2f}  {other['file']}")
-        print(path)
+                say(f"  {other['distance']:9.2f}  {other['file']}")
+        say(path)
     return _skipped(among.skipped, queries.skipped)
 
 
@@ -207,8 +207,8 @@ def _kernels(options):
     if options.format == "json":
         print(json.dumps(scores.to_dict() if scores else {}, indent=2))
     else:
-        print(scores or "The network sees gray images: no color to score.")
-        print(path)
+        say_lines(scores or "The network sees gray images: no color to score.")
+        say(path)
 
 
 def _activations(options):
@@ -216,7 +216,7 @@ def _activations(options):
     from keras_alexnet.activations import plot_activations
 
     plot_activations(trained, options.image, options.to_file, options.layer)
-    print(options.to_file)
+    say(options.to_file)
 
 
 def _gradcam(options):
@@ -226,7 +226,7 @@ def _gradcam(options):
     heat = plot_grad_cam(
         trained, options.image, options.to_file, options.class_name
     )
-    print(
+    say(
         f"{options.to_file}: {heat.class_name}, probability "
         f"{heat.probability:.3f}"
     )
@@ -244,7 +244,7 @@ def _heatmap(options):
         options.short_side,
     )
     rows, columns = heat.values.shape
-    print(
+    say(
         f"{options.to_file}: {heat.class_name} in {columns}x{rows} windows, "
         f"probability {heat.values.min():.3f} to {heat.values.max():.3f}"
     )

@@ -1,6 +1,7 @@
 """The command `paper`: check its numbers, rerun its experiments."""
 
 from keras_alexnet.experiments import EXPERIMENTS
+from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 
 
@@ -87,7 +88,7 @@ def _run(options):
     load_tensorflow()
     from keras_alexnet.reproduction import run_experiment
 
-    print(
+    say_lines(
         run_experiment(
             options.experiment,
             options.data,

@@ -12,6 +12,9 @@ import sys
 from keras_alexnet import cli_data
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import noted_signals
+from keras_alexnet.printing import printable
+from keras_alexnet.printing import say
+from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -74,12 +77,12 @@ def _evaluate(options):
         lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in facts]
         print("{\n" + ",\n".join(lines) + "\n}")
     elif options.format == "markdown":
-        print(evaluation.to_markdown())
+        say_lines(evaluation.to_markdown())
     else:
-        print(evaluation)
+        say_lines(evaluation)
     if options.confusion:
         evaluation.plot_confusion(options.confusion)
-        print(options.confusion, file=sys.stderr)
+        say(options.confusion, file=sys.stderr)
 
 
 def add_predict(parser, positive):
@@ -122,8 +125,11 @@ def _predict(options):
     from keras_alexnet.prediction import iter_predictions
     from keras_alexnet.trained import open_trained
 
-    if hasattr(sys.stdout, "reconfigure"):  # names of files need not be UTF-8
-        sys.stdout.reconfigure(errors="surrogateescape")
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files need not be UTF-8; a program gets their own bytes.
+        exact = options.format == "csv"
+        errors = "surrogateescape" if exact else "backslashreplace"
+        sys.stdout.reconfigure(errors=errors)
     files = find_images(options.images)
     total, bad, drawn = len(files), 0, []
     evenly = {i * total // LARGEST_SHEET for i in range(LARGEST_SHEET)}
@@ -143,14 +149,14 @@ def _predict(options):
                 drawn.append(prediction)
     if bad:
         text = f"{bad:,} of {total:,} files cannot be used."
-        print(f"keras-alexnet: {text}", file=sys.stderr)
+        say(f"keras-alexnet: {text}", file=sys.stderr)
     if options.to_file and drawn:
         from keras_alexnet.prediction_sheet import plot_predictions
 
         plot_predictions(
             drawn, trained.class_names, options.to_file, trained.channels
         )
-        print(f"{options.to_file}: {len(drawn)} images", file=sys.stderr)
+        say(f"{options.to_file}: {len(drawn)} images", file=sys.stderr)
     return 1 if bad else 0
 
 
@@ -169,7 +175,7 @@ def _printer(form, top):
         nonlocal begun
         if form == "text" and prediction.error:
             text = f"{prediction.file}: {prediction.error}"
-            print(text, file=sys.stderr)
+            say(text, file=sys.stderr)
             return
         text = (between if begun else head) + line(prediction)
         with _uninterrupted():
@@ -196,10 +202,10 @@ def _uninterrupted():
 
 def _text(prediction):
     lines = [
-        f"  {100 * probability:5.1f} %  {name}"
+        f"  {100 * probability:5.1f} %  {printable(name)}"
         for name, probability in prediction.top
     ]
-    return "\n".join([prediction.file, *lines]) + "\n"
+    return "\n".join([printable(prediction.file), *lines]) + "\n"
 
 
 def _json(prediction):
@@ -221,6 +227,8 @@ def _csv_row(top):
 
 
 def _csv_line(cells):
+    if sys.stdout.isatty():  # a program gets what the names are
+        cells = [printable(cell) for cell in cells]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()

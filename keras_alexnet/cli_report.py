@@ -1,5 +1,6 @@
 """The command that writes a page about a run: `report`."""
 
+from keras_alexnet.printing import say
 from keras_alexnet.quiet import load_tensorflow
 
 
@@ -22,4 +23,4 @@ def _report(options):
     from keras_alexnet.checkpoint import Run
     from keras_alexnet.report import write_report
 
-    print(write_report(Run(options.run), options.to_file, options.data))
+    say(write_report(Run(options.run), options.to_file, options.data))

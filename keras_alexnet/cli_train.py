@@ -8,6 +8,8 @@ from keras_alexnet import cli_data
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.cli_weights import names
 from keras_alexnet.files import holds_only
+from keras_alexnet.printing import say
+from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 from keras_alexnet.recipe import CHOICES
 from keras_alexnet.recipes import RECIPES
@@ -131,14 +133,14 @@ def _train(options):
     results = run.results
     if not results:
         return  # not the chief
-    print(
+    say(
         f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
         f"images (top-1 error {results['top1_error_percent']:.2f} %). "
         f"Everything is in {run.folder}"
     )
     if results["skipped_files"]:
         listed = run.path("skipped.csv")
-        print(f"{results['skipped_files']} files were skipped, see {listed}")
+        say(f"{results['skipped_files']} files were skipped, see {listed}")
 
 
 def folder_for(recipe):
@@ -170,4 +172,6 @@ def list_recipes(options):
     if options.format == "json":
         print(json.dumps(table.to_dict(), indent=2))
     else:
-        print(table.to_markdown() if options.format == "markdown" else table)
+        say_lines(
+            table.to_markdown() if options.format == "markdown" else table
+        )

@@ -3,6 +3,7 @@
 import pathlib
 
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.printing import say
 from keras_alexnet.published import PUBLISHED
 from keras_alexnet.quiet import load_tensorflow
 
@@ -41,7 +42,7 @@ def _convert(options):
     load_tensorflow()
     from keras_alexnet.weight_writing import convert_file
 
-    print(
+    say(
         convert_file(
             options.source,
             options.to_file,
@@ -110,7 +111,7 @@ def _fine_tune(options):
         **changes,
     )
     results = run.results
-    print(
+    say(
         f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
         f"images (top-1 error {results['top1_error_percent']:.2f} %). "
         f"Everything is in {run.folder}"

@@ -39,6 +39,7 @@ class Demo:
         # One at a time: two photos of the largest size would take 1 GB, and
         # one uses all cores already.
         self._lock = threading.Lock()
+        self._is_finished = False
         # Compiled now, not while somebody waits for the first photo.
         side = trained.recipe.resize_pixels
         self._look(np.zeros((side, side, trained.channels), "uint8"))
@@ -78,8 +79,11 @@ class Demo:
 
         Raises:
             BadImageError: if it is not an image that can be read.
+            ConnectionAbortedError: after `finish`.
         """
         with self._lock:
+            if self._is_finished:
+                raise ConnectionAbortedError
             top, heat = self._look(read_image(data, self._trained.channels))
             return {
                 "top": top,
@@ -92,6 +96,7 @@ class Demo:
 
         Python must not end while a thread is still inside TensorFlow.
         """
+        self._is_finished = True  # those who wait go before us, but quickly
         self._lock.acquire()
 
     def _look(self, image):

@@ -1,6 +1,5 @@
 """`plot_model(...)`: the graph of a network as a picture."""
 
-import html
 import os
 import re
 import shutil
@@ -16,6 +15,8 @@ from keras_alexnet.files import replacing
 from keras_alexnet.graphs import describe_layer
 from keras_alexnet.graphs import output_text
 from keras_alexnet.graphs import uses
+from keras_alexnet.pages import escape
+from keras_alexnet.printing import printable
 
 # The light colors of Paul Tol's qualitative schemes: distinct for
 # color-blind people, and black text is legible on all of them.
@@ -167,9 +168,9 @@ def _edges(layers):
 def _box(layer, nodes):
     kind = type(layer).__name__
     color = next((c for k, c in _KINDS.items() if k in kind), "other")
-    lines = [f"<b>{html.escape(layer.name)}</b>  {html.escape(kind)}"]
-    lines += [html.escape(line) for line in _wrap(describe_layer(layer))]
-    lines += [f"<i>{html.escape(output_text(nodes))}</i>"]
+    lines = [f"<b>{escape(layer.name)}</b>  {escape(kind)}"]
+    lines += [escape(line) for line in _wrap(describe_layer(layer))]
+    lines += [f"<i>{escape(output_text(nodes))}</i>"]
     return pydot.Node(
         _quote(layer.name),
         label=f"<{'<br/>'.join(lines)}>",
@@ -190,6 +191,7 @@ def _wrap(words, width=40):
 
 def _quote(text):
     """A name in Graphviz' quotes, where it may hold any character."""
+    text = printable(text)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -12,6 +12,7 @@ from dataclasses import field
 
 from keras_alexnet import reading
 from keras_alexnet import shards
+from keras_alexnet.printing import printable
 from keras_alexnet.reading import BadImageError
 
 SUFFIXES = {
@@ -88,16 +89,14 @@ class Inspection:
             width = max(len(kind) for kind, _, _ in self.findings)
             lines.append("")
             lines += [
-                f"{kind:<{width}}  {file}: {reason}"
+                printable(f"{kind:<{width}}  {file}: {reason}")
                 for kind, file, reason in self.findings
             ]
         lines.append("")
         counts = collections.Counter(kind for kind, _, _ in self.findings)
         found = ", ".join(f"{n} {kind}" for kind, n in counts.items())
         lines.append(f"Found: {found or 'nothing'}.")
-        # Names of files may hold bytes that cannot be printed.
-        text = "\n".join(lines).encode("utf-8", "backslashreplace")
-        return text.decode()
+        return "\n".join(lines)
 
 
 def check_data(folder):

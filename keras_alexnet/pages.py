@@ -9,12 +9,14 @@ import pathlib
 import string
 from importlib import resources
 
+from keras_alexnet.printing import printable_lines
+
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
 
 
 def escape(text):
-    """Text as it stands in HTML; names of files need not be UTF-8."""
-    return html.escape(str(text).encode(errors="replace").decode())
+    """Text as it stands in HTML."""
+    return html.escape(printable_lines(text))
 
 
 def paragraph(text, kind=""):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from keras_alexnet import geometry
 from keras_alexnet.files import replacing
 from keras_alexnet.prediction import true_class
+from keras_alexnet.printing import printable
 from keras_alexnet.reading import read_image
 
 COLUMNS = 4, 6  # as in the paper, and of more images than its eight
@@ -98,4 +99,5 @@ def _draw_bars(axis, top, label, bars):
 
 
 def _shortened(name):
+    name = printable(name)
     return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_alexnet.files import replacing
+from keras_alexnet.printing import printable
+from keras_alexnet.printing import printable_lines
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 150
@@ -114,7 +116,7 @@ def draw_rows(rows, heads):
         for column, (image, caption) in enumerate(row):
             axis = figure.add_subplot(grid[number, column + (column > 0)])
             _show(axis, image)
-            axis.set_xlabel(_plain(caption), **small)
+            axis.set_xlabel(printable_lines(caption), **small)
             if number == 0 and column < len(heads):
                 axis.set_title(heads[column], size=8, pad=4)
     return figure
@@ -145,7 +147,7 @@ def draw_overlay(image, heat, extent, title, label, smooth=False):
     bar = figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
     bar.solids.set_alpha(1)
     bar.ax.tick_params(labelsize=7)
-    figure.suptitle(_plain(title), size=9, parse_math=False)
+    figure.suptitle(printable(title), size=9, parse_math=False)
     return figure
 
 
@@ -181,11 +183,6 @@ def _lay(axis, heat, extent, shape, smooth):
     axis.set_xlim(-0.5, shape[1] - 0.5)
     axis.set_ylim(shape[0] - 0.5, -0.5)
     return drawn
-
-
-def _plain(text):
-    """Names of files need not be UTF-8, which Matplotlib cannot draw."""
-    return text.encode(errors="replace").decode()
 
 
 def _show(axis, image, **kwargs):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_alexnet import geometry
 from keras_alexnet.feature_files import Features
+from keras_alexnet.printing import printable
 from keras_alexnet.reading import BadImageError
 from keras_alexnet.reading import read_picture
 from keras_alexnet.sheets import draw_rows
@@ -194,5 +195,5 @@ def _caption(file):
     """A path in two short lines: its folder, which is often a class; itself."""
     return "\n".join(
         part if len(part) <= 24 else f"{part[:11]}…{part[-12:]}"
-        for part in os.path.normpath(file).split(os.sep)[-2:]
+        for part in printable(os.path.normpath(file)).split(os.sep)[-2:]
     )

@@ -5,6 +5,8 @@ import io
 import pathlib
 import threading
 
+from keras_alexnet.printing import printable
+
 COLUMNS = ("file", "reason")
 # Names of files need not be UTF-8.
 FORM = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
@@ -67,10 +69,11 @@ class SkippedFiles:
         count = len(self.reasons)
         if self._are_too_many():
             file, reason = next(iter(self.reasons.items()))
+            first = printable(f"{file} {reason}")
             raise ValueError(
                 f"{count} of {self.total} images cannot be used, more than "
                 f"the {100 * self.limit:g} % that are borne; the first: "
-                f"{file} {reason}. `keras-alexnet check-data` lists all, "
+                f"{first}. `keras-alexnet check-data` lists all, "
                 "--max-bad-ratio bears more."
             )
 

@@ -1,5 +1,6 @@
 """`summary(...)`: what each layer of a network makes and costs, as a table."""
 
+import re
 from dataclasses import asdict
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from keras_alexnet.graphs import model_facts
 from keras_alexnet.graphs import shape_text
 from keras_alexnet.pages import paragraph
 from keras_alexnet.pages import table
+from keras_alexnet.printing import printable
+from keras_alexnet.printing import printable_lines
 
 
 def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
@@ -86,7 +89,7 @@ class Table:
     """
 
     def __str__(self):
-        lines = [self._header, *self._cells()]
+        lines = [self._header, *self._printable_cells()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         lines.insert(1, ["-" * width for width in widths])
         text = []
@@ -97,7 +100,11 @@ class Table:
             for i in self._right:
                 cells[i] = line[i].rjust(widths[i])
             text.append("  ".join(cells).rstrip())
-        return "\n".join([self._heading(), "", *text])
+        return "\n".join([printable_lines(self._heading()), "", *text])
+
+    def _printable_cells(self):
+        """The lines; names of classes and layers may hold anything."""
+        return [tuple(map(printable, line)) for line in self._cells()]
 
     def __repr__(self):
         return str(self)
@@ -108,9 +115,11 @@ class Table:
             "--:" if i in self._right else ":--"
             for i in range(len(self._header))
         ]
-        lines = [self._header, rule, *self._cells()]
+        cells = [map(_plain, line) for line in self._printable_cells()]
+        lines = [self._header, rule, *cells]
         table = [f"| {' | '.join(line)} |" for line in lines]
-        return "\n".join([self._heading(), "", *table])
+        heading = _plain(printable_lines(self._heading()))
+        return "\n".join([heading, "", *table])
 
     _repr_markdown_ = to_markdown
 
@@ -250,6 +259,11 @@ class VariantsTable(Table):
                 each.title,
                 each.source,
             )
+
+
+def _plain(text):
+    """A text that is neither the border of a cell nor HTML to Markdown."""
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text.replace("|", "\\|"))
 
 
 def _count(number):

@@ -6,12 +6,14 @@ import contextlib
 import http.client
 import io
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from importlib import resources
 
 import numpy as np
@@ -41,7 +43,13 @@ COLOR_SIDE = 32
 @contextlib.contextmanager
 def served(trained, host="127.0.0.1"):
     """A server in a thread."""
-    with DemoServer(Demo(trained), host, 0) as server:
+    with serving(Demo(trained), host) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(demo, host="127.0.0.1"):
+    with DemoServer(demo, host, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -245,7 +253,14 @@ def test_what_is_no_http_and_who_hangs_up(server, photos, capfd):
 def test_only_the_machine_itself_and_its_own_page(server, photos):
     data = photos[0].read_bytes()
     port = server.server_port
-    for host in ("localhost", f"localhost:{port}", "127.0.0.1:1", "[::1]:80"):
+    for host in (
+        "localhost",
+        f"localhost:{port}",
+        "LocalHost.:80",
+        "127.0.0.1:1",
+        "127.9.9.9",
+        "[::1]:80",
+    ):
         assert ask(server, "GET", "/", Host=host)[0] == 200, host
         assert ask(server, data=data, Host=host)[0] == 200, host
     for host in (
@@ -254,6 +269,12 @@ def test_only_the_machine_itself_and_its_own_page(server, photos):
         "127.evil.example",
         "localhost.evil.example",
         "0.0.0.0",
+        "192.168.1.2",
+        "[2001:db8::1]",
+        "localhost:80:80",
+        "localhost@evil.example",
+        "127.1",
+        "::1",
         "",
     ):
         for method, path in (
@@ -272,6 +293,77 @@ def test_only_the_machine_itself_and_its_own_page(server, photos):
     for site in ("cross-site", "same-site", "none"):
         kwargs = {"data": data, "Sec_Fetch_Site": site}
         assert refused(server, **kwargs)[0] == 403, site
+
+
+def test_names_of_a_page_for_others(monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "Box")
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: "box.example.org.")
+    own = "localhost", "box", "BOX:80", "Box.Example.org.:7860", "box.local"
+    addresses = "127.0.0.1", "192.0.2.7:80", "[2001:db8::1]:7860", "0.0.0.0"
+    strange = (
+        "evil.example",
+        "box.evil.example",
+        "box.local.evil.example",
+        "192.0.2.7.evil.example",
+        "box.example.org..",
+        "",
+        "[box]",
+        "[192.0.2.7",
+        "192.0.2.7:80:80",
+    )
+    with serving(QuickDemo(), "0.0.0.0") as server:
+        assert not server.is_local
+        for host in (*own, *addresses):
+            assert ask(server, "GET", "/", Host=host)[0] == 200, host
+            origin = f"http://{host.lower()}"
+            answer = ask(server, data=b"x", Host=host, Origin=origin)
+            assert answer[0] == 200, host
+        for host in strange:
+            for method, path in (("GET", "/facts"), ("POST", "/answer")):
+                status, sentence = refused(
+                    server, method=method, path=path, data=b"x", Host=host
+                )
+                assert status == 403, host
+                assert "by an address or a name of its machine" in sentence
+        for lines in ("", "Host: box\r\nHost: box\r\n"):
+            head = f"GET / HTTP/1.1\r\n{lines}\r\n".encode()
+            assert raw(server, head).startswith(b"HTTP/1.0 403 "), lines
+        refusal = {"Host": "box", "Origin": "http://192.0.2.7"}
+        assert refused(server, data=b"x", **refusal)[0] == 403
+
+
+def test_the_name_that_is_given_is_a_name(monkeypatch):
+    real = socket.socket.bind
+    monkeypatch.setattr(
+        socket.socket, "bind", lambda s, to: real(s, ("127.0.0.1", to[1]))
+    )
+    with serving(QuickDemo(), "Demo.Test") as server:
+        assert server.is_local
+        assert server.address == f"http://Demo.Test:{server.server_port}/"
+        for host in ("demo.test", "DEMO.test.:80", "localhost"):
+            assert ask(server, "GET", "/", Host=host)[0] == 200, host
+        assert refused(server, method="GET", Host="x.demo.test")[0] == 403
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_ipv6():
+    for host, is_local in (("::1", True), ("::", False)):
+        try:
+            with serving(QuickDemo(), host) as server:
+                assert server.is_local == is_local
+                assert (
+                    server.address == f"http://[{host}]:{server.server_port}/"
+                )
+                own = f"[::1]:{server.server_port}"
+                answer = ask(
+                    server, data=b"x", Host=own, Origin=f"http://{own}"
+                )
+                assert answer[0] == 200
+                for name, status in (("evil.example", 403), ("[::2]", 200)):
+                    status = 403 if is_local else status
+                    assert ask(server, "GET", "/", Host=name)[0] == status
+        except ValueError as error:  # a machine without
+            pytest.skip(str(error))
 
 
 def test_everything_else_is_refused(server):
@@ -324,15 +416,210 @@ def test_many_at_once(run, server, photos):
 
 
 def test_too_many_at_once_are_told_so(server, photos):
-    taken = 0
-    while server.uploads.acquire(blocking=False):
-        taken += 1
-    assert taken == demo_server.UPLOADS_AT_ONCE
-    status, _, answer = ask(server, data=photos[0].read_bytes())
-    assert (status, "try again" in answer["error"]) == (503, True)
-    for _ in range(taken):
-        server.uploads.release()
-    assert ask(server, data=photos[0].read_bytes())[0] == 200
+    data = photos[0].read_bytes()
+    most = demo_server.UPLOADS_AT_ONCE
+    with concurrent.futures.ThreadPoolExecutor(most) as pool:
+        with server.demo._lock:  # all wait for the network
+            asked = [pool.submit(ask, server, data=data) for _ in range(most)]
+            wait_until(lambda: len(server.uploads._taken) == most)
+            wait_until(lambda: all(c.is_working for c in server.uploads._taken))
+            status, _, answer = ask(server, data=data)
+            assert (status, "try again" in answer["error"]) == (503, True)
+            assert ask(server, "GET", "/facts")[0] == 200
+        assert [each.result()[0] for each in asked] == [200] * most
+    assert ask(server, data=data)[0] == 200
+
+
+def wait_until(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class QuickDemo:
+    """Answers at once, so that only the server takes time."""
+
+    facts = ()
+
+    def __init__(self, length=1):
+        self.length = length
+
+    def answer(self, data):
+        return {"size": len(data), "text": "x" * self.length}
+
+
+UPLOAD = b"POST /answer HTTP/1.1\r\nHost: localhost\r\n"
+SLOW = {
+    "idle": b"",
+    "request line": b"GE",
+    "header": b"GET / HTTP/1.1\r\nHost: local",
+    "no body": UPLOAD + b"Content-Length: 33554432\r\n\r\n",
+    "body": UPLOAD + b"Content-Length: 99\r\n\r\nabc",
+    "expects": UPLOAD + b"Expect: 100-continue\r\nContent-Length: 99\r\n\r\n",
+    "refused": b"POST /x HTTP/1.1\r\nHost: evil\r\nContent-Length: 9\r\n\r\n",
+    "large": UPLOAD + b"Content-Length: 99999999\r\n\r\nabc",
+}
+
+
+@contextlib.contextmanager
+def connected(server, count, start, rest=None):
+    """Connections that send the start of a request, and stay."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            address = server.server_address[:2]
+            made.append(stack.enter_context(socket.create_connection(address)))
+            with contextlib.suppress(ConnectionError):
+                made[-1].sendall(start)
+        yield made
+
+
+def timed(function, *args, **kwargs):
+    start = time.monotonic()
+    return function(*args, **kwargs), time.monotonic() - start
+
+
+@pytest.mark.parametrize("start", SLOW.values(), ids=SLOW)
+def test_who_is_slow_keeps_nobody_waiting(monkeypatch, start):
+    monkeypatch.setattr(demo_server, "PATIENCE_SECONDS", 1000)
+    monkeypatch.setattr(demo_server, "CONNECTIONS_AT_ONCE", 12)
+    monkeypatch.setattr(demo_server, "UPLOADS_AT_ONCE", 3)
+    before = threading.active_count()
+    with serving(QuickDemo()) as server:
+        with connected(server, 40, start):
+            for _ in range(3):
+                (status, *_), seconds = timed(ask, server, "GET", "/")
+                assert (status, seconds < 2) == (200, True)
+                (status, _, answer), seconds = timed(ask, server, data=b"abcd")
+                assert (status, answer["size"]) == (200, 4)
+                assert seconds < 2
+                assert threading.active_count() <= before + 1 + 12
+        wait_until(lambda: not server.connections._taken)
+        assert not server.uploads._taken
+    wait_until(lambda: threading.active_count() == before)
+
+
+def test_300_idle_connections():
+    before, handles = threading.active_count(), len(os.listdir("/dev/fd"))
+    most = demo_server.CONNECTIONS_AT_ONCE
+    with (
+        serving(QuickDemo()) as server,
+        connected(server, 300, b"") as connections,
+    ):
+        (status, *_), seconds = timed(ask, server, data=b"abcd")
+        assert (status, seconds < 2) == (200, True)
+        assert threading.active_count() <= before + 1 + most
+        assert len(os.listdir("/dev/fd")) <= handles + 300 + most + 9
+        # Those that came first are gone, the last are still there.
+        assert connections[0].recv(1) == b""
+        connections[-1].sendall(b"GET /facts HTTP/1.0\r\n")
+        connections[-1].sendall(b"Host: localhost\r\n\r\n")
+        assert b" 200 OK" in connections[-1].recv(100)
+
+
+@pytest.mark.parametrize("start", SLOW.values(), ids=SLOW)
+def test_drops_of_bytes_buy_no_time(monkeypatch, start):
+    monkeypatch.setattr(demo_server, "PATIENCE_SECONDS", 0.5)
+    with (
+        serving(QuickDemo()) as server,
+        connected(server, 1, start) as (connection,),
+    ):
+        end = time.monotonic() + 10
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < end:
+                connection.sendall(b"1")
+                connection.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    if b"too slowly" not in connection.recv(2**16):
+                        break
+        # A header that is not at its end, or a body, after half a second.
+        assert time.monotonic() < end - 7
+        wait_until(lambda: not server.connections._taken)
+
+
+def test_steady_senders_have_time(monkeypatch):
+    monkeypatch.setattr(demo_server, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(demo_server, "SLOWEST", 1000)
+    with (
+        serving(QuickDemo()) as server,
+        connected(server, 1, UPLOAD) as (connection,),
+    ):
+        connection.sendall(b"Content-Length: 6000\r\n\r\n")
+        for _ in range(15):  # 1.5 seconds, three times the patience
+            connection.sendall(bytes(400))
+            time.sleep(0.1)
+        connection.settimeout(5)
+        assert b" 200 OK" in connection.recv(100)
+
+
+def test_who_does_not_read_the_answer_has_no_place(monkeypatch):
+    monkeypatch.setattr(demo_server, "CONNECTIONS_AT_ONCE", 12)
+    monkeypatch.setattr(demo_server, "UPLOADS_AT_ONCE", 2)
+    start = UPLOAD + b"Content-Length: 3\r\n\r\nabc"
+    with serving(QuickDemo(2**23)) as server:
+        with connected(server, 6, start):
+            wait_until(lambda: len(server.connections._taken) == 6)
+            wait_until(lambda: not server.uploads._taken)
+            assert len(server.connections._taken) == 6  # being sent to
+            (status, *_), seconds = timed(ask, server, data=b"abcd")
+            assert (status, seconds < 2) == (200, True)
+        wait_until(lambda: not server.connections._taken)
+
+
+def test_the_address_with_most_connections_loses_one():
+    room = threading.Condition()
+    places = demo_server._Places(3, room)
+
+    class Client:
+        is_cut = is_working = False
+
+        def __init__(self, address, deadline):
+            self.address, self.deadline = address, deadline
+
+        def cut(self):
+            self.is_cut = True
+            threading.Thread(target=places.leave, args=(self,)).start()
+
+    alone, first, second = Client("a", 1), Client("b", 3), Client("b", 2)
+    for client in (alone, first, second, third := Client("c", 9)):
+        assert places.enter(client)
+    assert [c.is_cut for c in (alone, first, second)] == [False, False, True]
+    assert places.enter(Client("d", 5))
+    assert alone.is_cut  # of one connection each the slowest
+    for client in (first, third):
+        client.is_working = True
+    (last,) = places._taken - {first, third}
+    last.is_working = True
+    assert not places.enter(Client("e", 9))
+
+
+def test_heads_are_limited():
+    with serving(QuickDemo()) as server:
+        line = b"X: " + bytes(60_000).replace(b"\0", b"x") + b"\r\n"
+        head = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+        with connected(server, 1, head + 2 * line) as (connection,):
+            connection.sendall(b"\r\n")
+            assert b" 200 OK" in connection.recv(100)
+        with connected(server, 1, head + 4 * line) as (connection,):
+            assert b" 431 " in connection.recv(100)
+        # What comes behind a request is not taken for another.
+        answer = raw(server, 3 * (head + b"\r\n"))
+        assert answer.count(b"HTTP/1.0 200") == 1
+
+
+def test_the_end_waits_for_one_photo_only(run, photos):
+    demo = Demo(run)
+    data = photos[0].read_bytes()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with demo._lock:
+            asked = [pool.submit(demo.answer, data) for _ in range(3)]
+            end = pool.submit(demo.finish)
+            wait_until(lambda: demo._is_finished)
+        for each in asked:
+            with pytest.raises(ConnectionAbortedError):
+                each.result(timeout=20)
+        end.result(timeout=20)
 
 
 def test_what_nobody_thought_of_is_a_sentence_too(
@@ -355,6 +642,8 @@ def test_command(run, photos, tmp_path):
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.exit(main(['demo', sys.argv[1], '--port', '0', *sys.argv[2:]]))"
     )
+    data = photos[0].read_bytes()
+    head = UPLOAD + f"Content-Length: {len(data)}\r\n\r\n".encode()
     for options, warns in (([], False), (["--host", "0.0.0.0"], True)):
         with subprocess.Popen(
             [sys.executable, "-c", script, str(run.folder), *options],
@@ -368,12 +657,16 @@ def test_command(run, photos, tmp_path):
                 port = int(re.match(r"http://[\d.]+:(\d+)/ ", line)[1])
                 connection = http.client.HTTPConnection("127.0.0.1", port)
                 with contextlib.closing(connection):
-                    data = photos[0].read_bytes()
                     connection.request("POST", "/answer", data)
                     answer = json.load(connection.getresponse())
                 assert len(answer["top"]) == 3
-                process.send_signal(signal.SIGINT)
-                _, errors = process.communicate(timeout=60)
+                with contextlib.ExitStack() as stack:
+                    for start in (*SLOW.values(), *[head + data] * 20):
+                        address = ("127.0.0.1", port)
+                        other = socket.create_connection(address)
+                        stack.enter_context(other).sendall(start)
+                    process.send_signal(signal.SIGINT)
+                    _, errors = process.communicate(timeout=20)
             finally:
                 process.kill()
         assert process.returncode == 130
@@ -392,6 +685,7 @@ def test_mistakes_on_the_command_line(run, server, tmp_path, capsys):
         ([folder, "--port", port], f"cannot be served at port {port}"),
         ([folder, "--host", "nobody.invalid"], "'nobody.invalid'"),
         ([folder, "--host", "a" * 70], "choose another --port"),
+        ([folder, "--host", ""], "--host is empty"),
         ([folder, "--port", "65536"], "from 0 to 65,535"),
         ([folder, "--port", "x"], "from 0 to 65,535"),
     ):

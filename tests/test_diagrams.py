@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import xml.etree.ElementTree
 
 import keras
 import matplotlib.image
@@ -118,6 +119,15 @@ def test_any_functional_model(tmp_path):
     )
     text = plot_model(plain, tmp_path / "plain.dot").read_text()
     assert "4@3, valid, groups 2" in text
+
+
+def test_layers_may_have_any_name(tmp_path):
+    name = "a\x1b[31m<b>\n\u732b"
+    layers = [keras.Input((4,)), keras.layers.Dense(3, name=name)]
+    model = keras.Sequential(layers, name="m\x1b")
+    path = plot_model(model, tmp_path / "model.svg")
+    texts = [*xml.etree.ElementTree.parse(path).getroot().itertext()]
+    assert any(r"\x1b[31m<b>" in text for text in texts), texts
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 
 import bad_files
@@ -244,6 +245,40 @@ def test_names_that_are_no_text_can_be_printed(class_folders, capsys):
     assert os.fsencode(facts["findings"][0]["file"]) == b"rose/g\xe4nse.jpg"
     # Standard output that refuses what cannot be encoded, as it usually does.
     str(check_data(folder)).encode("utf-8")
+
+
+def test_names_do_nothing_to_a_terminal(class_folders, capsys):
+    folder = class_folders({"daisy": 3, "rose": 3})
+    names = {
+        "a\nb.jpg": r"a\nb.jpg",
+        "\x1b]0;title\x07\x1b[2J.png": r"\x1b]0;title\x07\x1b[2J.png",
+        "\x9b31m.png": r"\x9b31m.png",
+        "gpj.\u202e.gif": r"gpj.\u202e.gif",
+        "\r\t\x7f.txt": r"\r\t\x7f.txt",
+        "\u732b \xe4\u3000\U0001f431.gif": "\u732b \xe4\u3000\U0001f431.gif",
+        "[red][-].gif": "[red][-].gif",
+    }
+    for name in names:
+        (folder / "rose" / name).touch()
+    (folder / "empty\x1b[1m\n").mkdir()
+    assert check(folder) == 1
+    output = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", output)
+    for shown in names.values():
+        assert f"rose/{shown}: is " in output
+    assert r"empty class  empty\x1b[1m\n: holds no image files" in output
+    assert len(output.splitlines()) == 6 + len(names) + 1
+    assert main(["check-data", str(folder), "--format", "json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    files = {found["file"] for found in facts["findings"]}
+    assert files == {f"rose/{name}" for name in names} | {"empty\x1b[1m\n"}
+    # The other commands that name files.
+    (folder / "empty\x1b[1m\n").rmdir()
+    words = ["prepare-data", str(folder), str(folder.parent / "out")]
+    assert main([*words, "--max-bad-ratio", "0.9"]) == 0
+    errors = capsys.readouterr().err
+    assert errors.count("skipped rose/") == 6
+    assert r"skipped rose/a\nb.jpg: is empty" in errors.splitlines()
 
 
 def test_prepared_folder_is_verified(class_folders, tmp_path, capsys):

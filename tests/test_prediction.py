@@ -225,7 +225,7 @@ def test_true_classes_are_read_from_places_and_names():
 
 def test_names_of_files_need_not_be_utf_8(run, tmp_path, capfdbinary):
     photos = write_photos(tmp_path / "photos", {"red": 1})
-    strange = os.fsencode(photos / "red") + b"/\xff\n.png"
+    strange = os.fsencode(photos / "red") + b"/\xff\n\x1b[31m.png"
     os.rename(photos / "red" / "00.png", strange)
     for form in ("text", "csv", "json"):
         words = ["predict", str(run.folder), str(photos), "--format", form]
@@ -234,8 +234,49 @@ def test_names_of_files_need_not_be_utf_8(run, tmp_path, capfdbinary):
         if form == "json":
             (row,) = json.loads(output)
             assert os.fsencode(row["file"]) == strange
+        elif form == "csv":  # for programs: the name itself
+            assert b'"%b"' % strange in output
         else:
-            assert strange in output
+            assert rb"red/\udcff\n\x1b[31m.png" in output.splitlines()[0]
+        assert form == "csv" or b"\x1b" not in output
+    with open(strange, "wb"):
+        assert main([*words[:3]]) == 1
+    errors = capfdbinary.readouterr().err.splitlines()
+    assert errors[0].endswith(rb"red/\udcff\n\x1b[31m.png: is empty")
+
+
+def test_classes_may_have_any_name(tmp_path, capfd, monkeypatch):
+    names = [
+        "[red]",
+        "[/]",
+        "\x1b[2J",
+        "a\nb",
+        "\u732b \xe4",
+        "\udcff",
+        "a|<b>",
+    ]
+    run = random_run(tmp_path / "run", names)
+    photos = write_photos(tmp_path / "photos", {"x": 20})
+    words = ["predict", str(run.folder), str(photos), "--top", "7"]
+    shown = {
+        "[red]",
+        "[/]",
+        r"\x1b[2J",
+        r"a\nb",
+        "\u732b \xe4",
+        r"\udcff",
+        "a|<b>",
+    }
+    assert main(words) == 0
+    output = capfd.readouterr().out
+    lines = output.splitlines()
+    assert {line[11:] for line in lines if " %  " in line} == shown
+    assert len(lines) == 20 * 8
+    # CSV, too, on a terminal.
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert main([*words, "--format", "csv"]) == 0
+    rows = list(csv.reader(io.StringIO(capfd.readouterr().out)))
+    assert {*rows[1][1:-1:2]} == shown
 
 
 def test_after_an_interruption_what_was_printed_is_whole(run, tmp_path):
