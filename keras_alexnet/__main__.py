@@ -2,7 +2,24 @@
 
 import sys
 
-from keras_alexnet.cli import main
+
+def main():
+    """Run the command line; Ctrl-C is answered from the first moment on.
+
+    Returns:
+        The exit code, as of `cli.main`.
+    """
+    try:
+        from keras_alexnet.interruption import raised_signals
+
+        with raised_signals():
+            from keras_alexnet.cli import main
+
+            return main()
+    except KeyboardInterrupt as stop:
+        print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
+
 
 if __name__ == "__main__":
     sys.exit(main())

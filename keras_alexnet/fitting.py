@@ -1,5 +1,7 @@
 """From the first step, or the last checkpoint, to the last step of a run."""
 
+import contextlib
+
 import keras
 
 from keras_alexnet.distribution import check_agreement
@@ -71,8 +73,24 @@ def fit(
             callbacks, add_history=True, model=model
         )
         with progress, feed.strategy.scope():
-            _epochs(model, feed, recipe, checkpoints, callbacks)
+            with _ended(callbacks):
+                _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
+
+
+@contextlib.contextmanager
+def _ended(callbacks):
+    """Tell callbacks that the training ends also where it is stopped.
+
+    `fit` does not, and TensorBoard's last figures would be lost.
+    """
+    try:
+        yield
+    except BaseException:
+        # What stopped the training is what is told of.
+        with contextlib.suppress(Exception):
+            callbacks.on_train_end()
+        raise
 
 
 def _reports(run, checkpoints, chief, tensorboard):
@@ -165,3 +183,4 @@ def _validate(model, test_data, steps, epoch, callbacks):
     )
     logs.update({f"val_{name}": value for name, value in validation.items()})
     callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()
