@@ -19,6 +19,17 @@ def main():
     except KeyboardInterrupt as stop:
         print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
+    finally:
+        _obey_silently()
+
+
+def _obey_silently():
+    """What comes while the process ends anyway kills it, without traceback."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -51,18 +51,17 @@ def raised_signals():
     }
     try:
         yield
-        failure = None
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted")
     except Interrupted:
         raise
     except BaseException as error:
-        failure = error
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted") from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
-    if signals.number:
-        raise Interrupted(signals.number, "interrupted") from failure
-    if failure:
-        raise failure
 
 
 @contextlib.contextmanager

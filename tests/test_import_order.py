@@ -18,7 +18,7 @@ LEVELS = {
     "interruption": 0,
     "ending": 0,
     "progress": 0,
-    "quiet": 0,
+    "quiet": 0.1,
     "dropout": 1,
     "counting": 1,
     "steps": 1,
