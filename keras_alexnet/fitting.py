@@ -72,9 +72,8 @@ def fit(
         callbacks = keras.callbacks.CallbackList(
             callbacks, add_history=True, model=model
         )
-        with progress, feed.strategy.scope():
-            with _ended(callbacks):
-                _epochs(model, feed, recipe, checkpoints, callbacks)
+        with progress, feed.strategy.scope(), _ended(callbacks):
+            _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
 
 

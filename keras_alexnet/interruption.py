@@ -32,8 +32,9 @@ def raised_signals():
     """Raise `Interrupted` where Ctrl-C or SIGTERM comes, whatever runs.
 
     Where it comes in the middle of an import it may be lost, or become
-    another error; then it is raised at the end of the block. In other threads than the main one, which
-    gets no signals, nothing is done; what is ignored stays ignored.
+    another error; then it is raised at the end of the block. In other threads
+    than the main one, which gets no signals, nothing is done; what is ignored
+    stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

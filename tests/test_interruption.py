@@ -109,14 +109,14 @@ def test_exit_codes_are_a_shells(number, code):
 def test_what_raises_cannot_be_swallowed(obeyed, number, swallow):
     """An import may lose it, or make another error of it."""
     before = handlers()
-    with pytest.raises(Interrupted, match="interrupted") as caught:
-        with raised_signals():
-            try:
-                os.kill(os.getpid(), number)
-            except KeyboardInterrupt:
-                if not swallow:
-                    raise ImportError from None
-    assert caught.value.exit_code == 128 + number
+    caught = pytest.raises(Interrupted, match="interrupted")
+    with caught as stop, raised_signals():
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            if not swallow:
+                raise ImportError from None
+    assert stop.value.exit_code == 128 + number
     assert handlers() == before
     assert obeyed == []
 
