@@ -206,7 +206,7 @@ def test_callbacks_are_told_of_the_end_whatever_ends_it(tmp_path, monkeypatch):
         epochs=2,
         color_noise=0,
     )
-    with pytest.raises(Interrupted, match="stopped and saved after step 1"):
+    with pytest.raises(Interrupted, match="stopped and saved after step 2"):
         ka.train(recipe, tmp_path / "run", 1, (examples, examples), verbose=0)
     assert told == ["end"]
 
