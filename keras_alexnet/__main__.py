@@ -2,7 +2,35 @@
 
 import sys
 
-from keras_alexnet.cli import main
+
+def main():
+    """Run the command line; Ctrl-C is answered from the first moment on.
+
+    Returns:
+        The exit code, as of `cli.main`.
+    """
+    try:
+        from keras_alexnet.interruption import raised_signals
+
+        with raised_signals():
+            from keras_alexnet.cli import main
+
+            return main()
+    except KeyboardInterrupt as stop:
+        print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
+    finally:
+        _obey_silently()
+
+
+def _obey_silently():
+    """What comes while the process ends anyway kills it, without traceback."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
 
 if __name__ == "__main__":
     sys.exit(main())

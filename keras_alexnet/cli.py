@@ -19,6 +19,8 @@ from keras_alexnet import cli_report
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
 from keras_alexnet.architectures import VARIANTS
+from keras_alexnet.ending import end_at_once
+from keras_alexnet.interruption import raised_signals
 from keras_alexnet.printing import printable
 from keras_alexnet.printing import printable_warning
 from keras_alexnet.printing import say
@@ -47,12 +49,14 @@ def main(arguments=None):
         stderr says, 130 after Ctrl-C, 143 after SIGTERM (a training is then
         saved and goes on by the same command).
     """
+    end_at_once()
     options = _parser().parse_args(arguments)
     # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
     warnings.filterwarnings("ignore", module="PIL")
     warnings.formatwarning = printable_warning
     try:
-        return options.command(options) or 0
+        with raised_signals():
+            return options.command(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

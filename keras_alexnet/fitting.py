@@ -1,5 +1,7 @@
 """From the first step, or the last checkpoint, to the last step of a run."""
 
+import contextlib
+
 import keras
 
 from keras_alexnet.checkpoint import has_begun
@@ -78,7 +80,7 @@ def fit(
         callbacks = keras.callbacks.CallbackList(
             callbacks, add_history=True, model=model
         )
-        with progress, feed.strategy.scope():
+        with progress, feed.strategy.scope(), _ended(callbacks):
             _epochs(model, feed, recipe, checkpoints, callbacks)
         checkpoints.finish()
 
@@ -102,6 +104,21 @@ def _check_epoch(checkpoints, steps):
             f"epochs have {steps} steps now: the images or the batches have "
             "changed since the run began. Put them back as they were."
         )
+
+
+@contextlib.contextmanager
+def _ended(callbacks):
+    """Tell callbacks that the training ends also where it is stopped.
+
+    `fit` does not, and TensorBoard's last figures would be lost.
+    """
+    try:
+        yield
+    except BaseException:
+        # What stopped the training is what is told of.
+        with contextlib.suppress(Exception):
+            callbacks.on_train_end()
+        raise
 
 
 def _reports(run, checkpoints, chief, tensorboard):
@@ -194,3 +211,4 @@ def _validate(model, test_data, steps, epoch, callbacks):
     )
     logs.update({f"val_{name}": value for name, value in validation.items()})
     callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()

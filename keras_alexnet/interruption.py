@@ -28,6 +28,44 @@ class Signals:
 
 
 @contextlib.contextmanager
+def raised_signals():
+    """Raise `Interrupted` where Ctrl-C or SIGTERM comes, whatever runs.
+
+    Where it comes in the middle of an import it may be lost, or become
+    another error; then it is raised at the end of the block. In other threads
+    than the main one, which gets no signals, nothing is done; what is ignored
+    stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = Signals()
+
+    def stop(number, _):
+        signals.number = number
+        raise Interrupted(number, "interrupted")
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted")
+    except Interrupted:
+        raise
+    except BaseException as error:
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted") from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def noted_signals():
     """Note Ctrl-C and SIGTERM instead of obeying; the second is obeyed.
 

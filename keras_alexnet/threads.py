@@ -3,7 +3,8 @@
 TensorFlow calls Python to load a batch, from threads of its own and ahead of
 time. One that calls while the interpreter shuts down never returns, and the
 process never ends (seen with TensorFlow 2.21). So at the exit calls are
-answered at once with nothing, until no more come.
+answered at once with nothing, until no more come; of a batch that is being
+made, the images that are missing are left out.
 """
 
 import atexit
@@ -12,6 +13,12 @@ import multiprocessing.pool
 import os
 import threading
 import time
+
+from keras_alexnet.ending import end_at_once
+
+PATIENCE_SECONDS = 1.0  # for one image that takes long to read
+
+end_at_once()
 
 
 class _Calls:
@@ -34,7 +41,10 @@ class _Calls:
     def close(self):
         self.closing = True
         before = None
-        while self.running or before != self.entered:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (
+            self.running or before != self.entered
+        ) and time.monotonic() < until:
             before = self.entered
             time.sleep(0.1)
 
@@ -57,8 +67,16 @@ def called_by_tensorflow(function, nothing):
 
 
 def share_out(task, items):
-    """Call `task` with each item, on all processors; wait for the end."""
-    _pool().map(task, items, chunksize=1)
+    """Call `task` with each item, on all processors; wait for the end.
+
+    While Python shuts down, items that nobody has begun with are left out.
+    """
+
+    def unless_closing(item):
+        if not _calls.closing:
+            task(item)
+
+    _pool().map(unless_closing, items, chunksize=1)
 
 
 @functools.cache

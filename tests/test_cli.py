@@ -191,3 +191,35 @@ def test_interrupting_is_not_an_error_with_a_traceback(tmp_path):
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.4, 1.5])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_while_it_starts_is_one_sentence(
+    tmp_path, seconds, number, code
+):
+    """Among our own imports, and among TensorFlow's."""
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from keras_alexnet.__main__ import main\n"
+        "print(flush=True)\n"
+        "sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "train", "--run-dir", tmp_path / "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            process.stdout.readline()
+            time.sleep(seconds)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert errors == "keras-alexnet: interrupted\n"

@@ -251,7 +251,8 @@ def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
         while not saved.exists() and time.monotonic() < until:
             time.sleep(0.02)
         worker.kill()
-        assert chief.wait(timeout=60) not in (0, None)
+        # It knows after 6 s, and was 18 s in ending once it had told.
+        assert chief.wait(timeout=20) not in (0, None)
     assert not (two / "results.json").exists()
     run_together(command, tmp_path, 2)
     undisturbed = ["-c", ON_ARRAYS, tmp_path / "undisturbed", 30, 5]

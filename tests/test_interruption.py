@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from keras_alexnet.interruption import Interrupted
 from keras_alexnet.interruption import noted_signals
+from keras_alexnet.interruption import raised_signals
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -99,3 +102,72 @@ def test_exit_codes_are_a_shells(number, code):
     stop = Interrupted(number, "saved")
     assert isinstance(stop, KeyboardInterrupt)
     assert (stop.exit_code, str(stop)) == (code, "saved")
+
+
+@pytest.mark.parametrize("number", BOTH)
+@pytest.mark.parametrize("swallow", [False, True])
+def test_what_raises_cannot_be_swallowed(obeyed, number, swallow):
+    """An import may lose it, or make another error of it."""
+    before = handlers()
+    caught = pytest.raises(Interrupted, match="interrupted")
+    with caught as stop, raised_signals():
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            if not swallow:
+                raise ImportError from None
+    assert stop.value.exit_code == 128 + number
+    assert handlers() == before
+    assert obeyed == []
+
+
+def test_other_errors_and_other_threads_are_left_alone(obeyed):
+    with pytest.raises(ImportError), raised_signals():
+        raise ImportError
+    found = []
+
+    def work():
+        before = handlers()
+        with raised_signals():
+            found.append(handlers() == before)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+ENDING = """
+import atexit
+import gc
+import sys
+
+atexit.register(lambda: print("before:", gc.get_freeze_count() > 0))
+import keras_alexnet.threads
+atexit.register(lambda: print("after:", gc.get_freeze_count() > 0))
+
+
+class Cycle:
+    def __init__(self, path):
+        self.me = self
+        self.file = open(path, "w")
+        self.file.write("all")
+
+
+kept = Cycle(sys.argv[1])
+Cycle(sys.argv[2])
+sys.exit(7)
+"""
+
+
+def test_the_end_is_quick_and_in_order(tmp_path):
+    """Handlers are run, files are written, the exit code stays; only cycles
+    are not looked for any more."""
+    paths = [tmp_path / "kept", tmp_path / "garbage"]
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, *paths], capture_output=True, text=True
+    )
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.split("\n") == ["after: False", "before: True", ""]
+    assert [path.read_text() for path in paths] == ["all", "all"]
+    assert done.stderr == ""

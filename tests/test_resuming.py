@@ -15,6 +15,7 @@ import pytest
 import safetensors.numpy
 
 import keras_alexnet as ka
+from keras_alexnet import fitting
 from keras_alexnet.cli import main
 from keras_alexnet.cli_train import folder_for
 from keras_alexnet.interruption import Interrupted
@@ -179,6 +180,71 @@ def test_a_signal_anywhere_is_answered_and_the_training_goes_on(tmp_path):
     finish(start(SCRIPT, "lenet5", 3, 1, 5, tmp_path / "whole", *stopped))
     for place in places:
         assert_same(tmp_path / "whole", tmp_path / place)
+
+
+def test_callbacks_are_told_of_the_end_whatever_ends_it(tmp_path, monkeypatch):
+    """TensorBoard's writer would lose its last figures."""
+    told = []
+
+    class Tracker(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def on_train_end(self, logs=None):
+            told.append("end")
+            raise OSError("a disk is full")  # is not what ended the training
+
+    monkeypatch.setattr(fitting, "_reports", lambda *_: [Tracker()])
+    images = np.zeros((8, 32, 32, 3), "uint8")
+    examples = ka.Examples(images, np.arange(8) % 2, tuple("ab"))
+    recipe = get_recipe(
+        "folder",
+        variant="lenet5",
+        resize_pixels=32,
+        crop_pixels=32,
+        batch_size=4,
+        epochs=2,
+        color_noise=0,
+    )
+    with pytest.raises(Interrupted, match="stopped and saved after step 2"):
+        ka.train(recipe, tmp_path / "run", 1, (examples, examples), verbose=0)
+    assert told == ["end"]
+
+
+QUICK = """
+import atexit, os, signal, sys, time
+import numpy as np
+import keras_alexnet as ka
+from keras_alexnet.recipes import get_recipe
+
+images = np.zeros((4000, 32, 32, 3), "uint8")
+examples = ka.Examples(images, np.arange(4000) % 2, tuple("ab"))
+recipe = get_recipe("folder", variant="lenet5", resize_pixels=32,
+    crop_pixels=32, batch_size=64, epochs=2, color_noise=0)
+atexit.register(lambda: print("flushed", flush=True))
+save = ka.Checkpoints.on_train_batch_end
+def signaled(self, batch, logs=None):
+    if batch == 20:
+        os.kill(os.getpid(), signal.SIGTERM)
+    save(self, batch, logs)
+ka.Checkpoints.on_train_batch_end = signaled
+try:
+    ka.train(recipe, sys.argv[1], 1, (examples, examples), verbose=0)
+except ka.Interrupted as stop:
+    print(stop, flush=True)
+    sys.exit(stop.exit_code)
+"""
+
+
+def test_a_process_that_was_told_ends_at_once(tmp_path):
+    process = start(QUICK, tmp_path / "run")
+    line = process.stdout.readline()
+    begun = time.monotonic()
+    output, errors = process.communicate(timeout=100)
+    seconds = time.monotonic() - begun
+    assert "stopped and saved after step 21" in line, errors
+    assert (output, process.returncode) == ("flushed\n", 143)
+    assert seconds < 3
 
 
 @pytest.fixture
