@@ -175,12 +175,12 @@ def executing(config):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (huge, "would have .* parameters, the source has 83,428"),
+        (huge, "do not fit fc10: expected the shapes"),
         (worded, "no shape of whole numbers"),
         (executing, "its activation is not a name"),
         (lambda config: config.update(layers=3), "cannot be read"),
         (lambda config: config.update(variant="bert"), "no variant 'bert'"),
-        (lambda config: config.update(padding="wide"), "`padding` must be"),
+        (lambda config: config.update(padding="wide"), "no padding 'wide'"),
         (
             lambda config: config.update(class_names=["a", "b"]),
             "4 classes and 2 n",
