@@ -72,7 +72,7 @@ def layer_paths(config, path):
         if layers_of(layer):
             yield from layer_paths(layer, f"{group}/layers")
         elif type(layer["config"]) is dict:
-            yield layer["config"].get("name"), group
+            yield layer["config"].get("name", group.strip("/")), group
 
 
 def _snake_case(name):

@@ -69,12 +69,17 @@ def read_safetensors(path):
             names = list(file.keys())
             left = MOST_BYTES
             for name in names:
-                shape = file.get_slice(name).get_shape()
-                left -= 4 * math.prod(shape)
+                left -= _bytes(file.get_slice(name))
             if left < 0:
                 raise ValueError("it holds more numbers than an AlexNet")
             tensors = {name: _tensor(file, name) for name in names}
         return dict(sorted(tensors.items(), key=place(tensors)))
+
+
+def _bytes(part):
+    kind = part.get_dtype()
+    width = int(re.sub("[A-Z]", "", kind) or 8) // 8
+    return max(width, 4) * math.prod(part.get_shape())
 
 
 def _tensor(file, name):
@@ -82,10 +87,7 @@ def _tensor(file, name):
     if kind not in NUMBERS:
         raise ValueError(f"{shown(name)} is of the type {kind}")
     value = file.get_tensor(name)
-    if kind not in ("BF16", "F64"):
-        return value
-    with np.errstate(over="ignore"):  # infinity is found later
-        return value.astype("f4")
+    return value.astype("f4") if kind == "BF16" else value
 
 
 def write_pth(tensors, path):

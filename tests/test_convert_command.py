@@ -175,7 +175,7 @@ def executing(config):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (huge, "do not fit fc10: expected the shapes"),
+        (huge, "no shape of whole numbers"),
         (worded, "no shape of whole numbers"),
         (executing, "its activation is not a name"),
         (lambda config: config.update(layers=3), "cannot be read"),
