@@ -45,6 +45,10 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     # What Pillow warns of, bombs and broken EXIF, we refuse or bear.
     warnings.filterwarnings("ignore", module="PIL")
+    # Names of files and classes may hold what no encoding has.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # whoever read the output has seen enough

@@ -42,7 +42,7 @@ LEVELS = {
     "color": 0,
     "reading": 0,
     "sampling": 0,
-    "skipping": 0,
+    "skipping": 0.1,
     "threads": 0,
     "geometry": 0.2,
     "labels": 0.5,
