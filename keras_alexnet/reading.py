@@ -13,6 +13,7 @@ same library (libjpeg-turbo), gives the same values and saves a copy.
 
 import contextlib
 import io
+import math
 import os
 import re
 import threading
@@ -33,13 +34,15 @@ BOMB_PIXELS = 2**24
 BOMB_PIXELS_PER_BYTE = 100
 # The largest image as a BMP, and more than twice the largest JPEG.
 LARGEST_FILE = 257 * 2**20
-# A JPEG of several scans is kept whole in libjpeg, with two bytes a value,
-# and gone through for each of them (a progressive one has about ten).
-LARGEST_IN_SCANS = LARGEST_IMAGE // 2
+# What decoders keep another time: libwebp its canvas, libjpeg a JPEG of several
+# scans with two bytes a value. It is gone through for each of them (a
+# progressive one has about ten).
+LARGEST_TWICE = LARGEST_IMAGE // 2
 MOST_SCANNED = 2**30  # pixels of all scans
 # One pixel by 65,000 would, with a short side of 256, need 17 GB.
 LARGEST_RATIO = 1000
 LARGEST_KEPT = 2**26  # bytes of memory that a thread keeps for its images
+MOST_BETWEEN = 2**16  # bytes between a JPEG's segments, and segments
 JPEG, SCAN = b"\xff\xd8", b"\xff\xda"
 # Not what stands between the numbers of a scan.
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -103,7 +106,7 @@ def _is_large(data):
         return False
     try:
         with open_image(data) as image:
-            return image.size[0] * image.size[1] > BOMB_PIXELS
+            return math.prod(image.size) > BOMB_PIXELS
     except BadImageError:
         return True
 
@@ -123,6 +126,7 @@ def read_bytes(source):
             # it no end.
             with open(source, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
+                _check_bytes(size)
                 source = file.read(LARGEST_FILE + 1) if size else b""
         except BadImageError:
             raise
@@ -133,11 +137,15 @@ def read_bytes(source):
             raise BadImageError(f"cannot be read: {reason}") from error
     if not source:
         raise BadImageError("is empty")
-    if len(source) > LARGEST_FILE:
-        raise BadImageError(
-            f"has more than {LARGEST_FILE:,} bytes, as no photo has"
-        )
+    _check_bytes(len(source))
     return source
+
+
+def _check_bytes(count):
+    if count > LARGEST_FILE:
+        raise BadImageError(
+            f"has {count:,} bytes; at most {LARGEST_FILE:,} are read"
+        )
 
 
 def open_image(data):
@@ -146,6 +154,8 @@ def open_image(data):
     Raises:
         BadImageError: if it is none of the formats, or too large.
     """
+    if data[:2] == JPEG:
+        _check_segments(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
@@ -157,6 +167,11 @@ def open_image(data):
         raise BadImageError("claims to be larger than any photo") from None
     check_size(*image.size, len(data))
     check_scans(data, *image.size)
+    if image.format == "WEBP" and math.prod(image.size) > LARGEST_TWICE:
+        raise BadImageError(
+            f"claims {image.size[0]}x{image.size[1]} pixels; at most "
+            f"{LARGEST_TWICE:,} are read of a WebP"
+        )
     return image
 
 
@@ -193,7 +208,7 @@ def check_scans(data, width, height):
     count = width * height
 
     def are_too_many(scans):
-        most = LARGEST_IN_SCANS if scans > 1 else LARGEST_IMAGE
+        most = LARGEST_TWICE if scans > 1 else LARGEST_IMAGE
         return count > most or scans * count > MOST_SCANNED
 
     # Those of small pictures in it are counted too, which saves a search.
@@ -202,22 +217,42 @@ def check_scans(data, width, height):
         if are_too_many(scans):
             raise BadImageError(
                 f"claims {width}x{height} pixels in {scans} scans; at most "
-                f"{LARGEST_IN_SCANS:,} are read, and {MOST_SCANNED:,} over all "
+                f"{LARGEST_TWICE:,} are read, and {MOST_SCANNED:,} over all "
                 "scans"
             )
 
 
 def _count_scans(data):
     """The scans of a JPEG itself, by its markers."""
-    scans, at = 0, 2
+    return sum(kind == 0xDA for kind, _ in _segments(data))
+
+
+def _check_segments(data):
+    """Refuse a JPEG that Pillow would go through byte by byte.
+
+    Raises:
+        BadImageError: if there is more than noise between its segments, or
+            there are too many of them.
+    """
+    gaps = 0
+    for count, (kind, gap) in enumerate(_segments(data)):
+        gaps += gap
+        if gaps > MOST_BETWEEN or count > MOST_BETWEEN:
+            raise BadImageError("has a header without an end")
+        if kind == 0xDA:
+            return
+
+
+def _segments(data):
+    """Yields the marker of each segment, and the bytes in front of it."""
+    at = 2
     while found := MARKER.search(data, at):
-        kind, at = data[found.end() - 1], found.end()
+        kind, gap, at = data[found.end() - 1], found.start() - at, found.end()
         if kind == 0xD9:  # the end
-            break
+            return
         if kind != 0xD8 and kind != 0x01:
             at += int.from_bytes(data[at : at + 2], "big")
-        scans += kind == 0xDA
-    return scans
+        yield kind, gap
 
 
 def damage(data):
