@@ -188,8 +188,8 @@ def _state_dict(value):
 def _arrays(tensors, load, size):
     _check_size(tensors.values(), size)
     storages, arrays = {}, {}
-    counts = {storage: storage.count for storage, *_ in tensors.values()}
-    if NUMBER_BYTES * sum(counts.values()) > MOST_BYTES:
+    used = {storage for storage, *_ in tensors.values()}
+    if NUMBER_BYTES * sum(storage.count for storage in used) > MOST_BYTES:
         raise ValueError("it holds more numbers than an AlexNet")
     for name, (storage, offset, shape, strides) in tensors.items():
         if storage not in storages:
@@ -211,11 +211,13 @@ def _view(numbers, offset, shape, strides):
 
 
 def _check_size(arrays, size):
-    # A saved number takes a byte at least, but a tensor of stride 0 can claim
-    # to be of any size, and one array can be there under many names.
-    most = min(size, MOST_BYTES // NUMBER_BYTES)
-    if sum(math.prod(array.shape) for array in arrays) > most:
-        raise ValueError("its arrays are larger than the file or any AlexNet")
+    # A tensor of stride 0 can claim to be of any size, and one array can be
+    # there under many names.
+    if sum(array.bytes for array in arrays) > size:
+        raise ValueError("its arrays are larger than the file")
+    values = sum(math.prod(array.shape) for array in arrays)
+    if NUMBER_BYTES * values > MOST_BYTES:
+        raise ValueError("it holds more numbers than an AlexNet")
 
 
 def _plain(array):
