@@ -53,7 +53,7 @@ def channels_last(layers, flat_order_is_last=False):
             kernel, maps = _fc6(name, kernel, maps), None
         else:
             kernel, maps = kernel.T, None
-        result[name] = [np.ascontiguousarray(kernel), bias]
+        result[name] = [kernel, bias]  # a view, until its shape is compared
     return result
 
 

@@ -189,7 +189,8 @@ def _arrays(tensors, load, size):
     _check_size(tensors.values(), size)
     storages, arrays = {}, {}
     used = {storage for storage, *_ in tensors.values()}
-    if NUMBER_BYTES * sum(storage.count for storage in used) > MOST_BYTES:
+    widths = [(x.count, max(x.dtype.itemsize, NUMBER_BYTES)) for x in used]
+    if sum(count * width for count, width in widths) > MOST_BYTES:
         raise ValueError("it holds more numbers than an AlexNet")
     for name, (storage, offset, shape, strides) in tensors.items():
         if storage not in storages:

@@ -88,7 +88,7 @@ def put_weights(model, weights, all_of_them=True):
             values = [np.concatenate(parts, -1) for parts in joined]
         parts = [np.split(v, len(towers), axis=-1) for v in values]
         for layer, *own in zip(towers, *parts, strict=True):
-            layer.set_weights(own)
+            layer.set_weights([np.ascontiguousarray(v) for v in own])
 
 
 def check_fit(model_name, shapes, weights, all_of_them=True):
@@ -125,7 +125,7 @@ def check_fit(model_name, shapes, weights, all_of_them=True):
 
 
 def _listed(names, most=20):
-    names = [shown(name)[1:-1] for name in names]
+    names = [shown(name, 40)[1:-1] for name in names]
     more = ", ..." if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
