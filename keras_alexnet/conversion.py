@@ -48,7 +48,8 @@ def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
 
     Example:
 
-    >>> model = convert_weights(AlexNet("alexnet"), "caffe_alexnet")
+    >>> import keras_alexnet as ka
+    >>> model = convert_weights(ka.AlexNet("alexnet"), "caffe_alexnet")
     >>> model.name
     'caffe_alexnet'
     """
