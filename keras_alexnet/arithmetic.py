@@ -199,6 +199,48 @@ def trace(variant, input_shape=None, classes=None, padding=None):
     return _trace(architecture, tuple(shape), classes)
 
 
+def weight_shapes(architecture, input_shape, classes, include_top=True):
+    """The shapes of an architecture's weights, its towers joined.
+
+    Args:
+        architecture: an `Architecture`.
+        input_shape: `(height, width, channels)` in pixels; a side may be
+            `None` where the weights do not depend on it.
+        classes: number of classes.
+        include_top: whether those of the classifier are among them.
+
+    Returns:
+        A dict: name of the row -> shapes of kernel and bias, as in Keras.
+    """
+    *sides, channels = input_shape
+    smallest = smallest_input(architecture)
+    shape = (*(smallest if s is None else s for s in sides), channels)
+    rows = architecture.rows
+    shapes = {}
+    for row in rows if include_top else features(rows):
+        output_shape = _output_shape(row, shape, classes)
+        kernel, places = _kernel_shape(row, shape)
+        if kernel:
+            filters = output_shape[-1]
+            shapes[row.name] = [(*kernel, filters), (*places, filters)]
+        shape = output_shape
+    return shapes
+
+
+def _kernel_shape(row, shape):
+    """Shapes of a row's kernel and bias, both without their last axis."""
+    match row:
+        case kinds.Conv():
+            return (row.kernel, row.kernel, shape[-1] // row.groups), ()
+        case kinds.LocallyConnected():
+            *places, channels = shape
+            return (*places, row.kernel**2 * channels), places
+        case kinds.Dense():
+            return shape, ()
+        case _:
+            return (), ()
+
+
 def training_operations(variant, input_shape=None, classes=None):
     """Floating-point operations of one image's training step.
 

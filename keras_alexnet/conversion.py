@@ -8,18 +8,13 @@ import numpy as np
 from keras_alexnet.alexnet_model import AlexNetModel
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.architectures import get_architecture
-from keras_alexnet.arithmetic import trace
-from keras_alexnet.model import AlexNet
+from keras_alexnet.model import build_model
 from keras_alexnet.weight_files import SAVED
 from keras_alexnet.weight_files import WeightFile
 from keras_alexnet.weight_files import read_weights
 from keras_alexnet.weights import grouped_weights
 from keras_alexnet.weights import halved
-from keras_alexnet.weights import put_weights
-from keras_alexnet.weights import refolded
-
-# Parameters; some more than AlexNet's, which may be made whatever is given.
-LARGEST = 10**8
+from keras_alexnet.weights import weights_for
 
 
 def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
@@ -53,52 +48,27 @@ def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
 
     Example:
 
-    >>> model = convert_weights(AlexNet("alexnet"), "caffe_alexnet")
+    >>> import keras_alexnet as ka
+    >>> model = convert_weights(ka.AlexNet("alexnet"), "caffe_alexnet")
     >>> model.name
     'caffe_alexnet'
     """
     found = _found(source)
     architecture = get_architecture(variant or _variant(found, source))
-    weights, facts = found.layers, found.facts
-    if found.variant is not None:
-        weights = refolded(
-            weights,
-            get_architecture(found.variant).preprocessing,
-            architecture.preprocessing,
-        )
+    weights, facts = weights_for(found, architecture), found.facts
     if unscaled_dropout:
         weights = halved(weights, architecture)
     *_, last = weights.values()
-    given = {"classes": last[-1].shape[-1] if len(last) else None}
+    shape = np.shape(last[-1]) if len(last) else ()
+    given = {"classes": shape[-1] if shape else None}
     for name in ("input_shape", "padding", "classifier_activation"):
         if facts.get(name) is not None:
             given[name] = facts[name]
-    if not {"input_shape", "input_tensor"} & kwargs.keys():
-        _check_size(architecture, given, weights)
-    model = AlexNet(architecture, **{**given, **kwargs})
-    put_weights(model, weights)
+    model = build_model(architecture, weights, **{**given, **kwargs})
     model.class_names = facts.get("class_names")
     model.resize_pixels = facts.get("resize_pixels")
     model.checks_range = not found.is_keras or bool(facts.get("checks_range"))
     return model
-
-
-def _check_size(architecture, given, weights):
-    """Refuse to make what is far larger than its source: a damaged or hostile
-    file may claim an image of any size."""
-    shape = given.get("input_shape")
-    if shape is None or len(shape) != 3 or None in shape:
-        return  # the variant's own, or `AlexNet` says what is wrong with it
-    if keras.config.image_data_format() == "channels_first":
-        shape = (*shape[1:], shape[0])
-    rows = trace(architecture, shape, given["classes"], given.get("padding"))
-    needed = sum(row.parameters or 0 for row in rows)
-    values = sum(np.size(value) for pair in weights.values() for value in pair)
-    if needed > max(2 * values, LARGEST):
-        raise ValueError(
-            f"{architecture.name} for images of {shape} would have {needed:,} "
-            f"parameters, the source has {values:,}."
-        )
 
 
 def _found(source):

@@ -6,9 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_alexnet.arrays import read_array
 from keras_alexnet.files import replacing
+from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
+
+# What stands beside the values: kinds of NumPy's types, number of axes.
+COLUMNS = {
+    "layer": ("U", 0),
+    "class_names": ("U", 1),
+    "files": ("U", 1),
+    "labels": ("iu", 1),
+}
 
 
 @dataclass(frozen=True)
@@ -63,15 +73,48 @@ class Features:
             ValueError: if it is not such a file.
         """
         expected = "what `keras-alexnet features` has written"
-        with (
-            refusing(file, expected),
-            open_regular(file) as (stream, _),
-            np.load(stream) as arrays,
-        ):
-            values, layer = arrays["features"], str(arrays["layer"])
-            files, labels = arrays.get("files"), arrays.get("labels")
-            names = tuple(arrays["class_names"].tolist())
-        return cls(values, files, layer, labels, names, {})
+        with refusing(file, expected), open_regular(file) as (stream, size):
+            records = open_records(stream, size)
+            arrays = {
+                name: read_array(records[f"{name}.npy"]())
+                for name in ("features", *COLUMNS)
+                if f"{name}.npy" in records
+            }
+            _check(arrays)
+        return cls(
+            arrays["features"],
+            arrays.get("files"),
+            str(arrays["layer"]),
+            arrays.get("labels"),
+            tuple(arrays["class_names"].tolist()),
+            {},
+        )
+
+
+def _check(arrays):
+    """Refuses what `save` would not have written."""
+    for name in ("features", "layer", "class_names"):
+        if name not in arrays:
+            raise ValueError(f"it lacks `{name}`")
+    values = arrays["features"]
+    if values.dtype.kind != "f" or values.ndim < 2:
+        raise ValueError("its `features` are no rows of numbers")
+    for name, (kinds, axes) in COLUMNS.items():
+        column = arrays.get(name)
+        if column is None:
+            continue
+        if column.dtype.kind not in kinds or column.ndim != axes:
+            raise ValueError(f"its `{name}` are of another kind")
+        if name in ("files", "labels") and len(column) != len(values):
+            raise ValueError(
+                f"it has {len(values)} features and {len(column)} `{name}`"
+            )
+        column.tolist()  # are these characters?
+    labels = arrays.get("labels", np.zeros(0, int))
+    if labels.size and not (
+        0 <= labels.min() <= labels.max() < len(arrays["class_names"])
+    ):
+        raise ValueError("it has labels without a class")
 
 
 def columns_of(files, layer, labels):

@@ -3,7 +3,6 @@
 Nothing of a model is built or run.
 """
 
-import io
 import re
 
 import h5py
@@ -64,8 +63,8 @@ def _read_zip(file, size):
     for name in ("config.json", "model.weights.h5"):
         if name not in records:
             raise ValueError(f"it is a zip archive without {name}")
-    config = parse_config(records["config.json"]())
-    data = io.BytesIO(records["model.weights.h5"]())
+    config = parse_config(records["config.json"]().getvalue())
+    data = records["model.weights.h5"]()
     with h5py.File(data, "r") as root:
         tree = Tree(data, data.getbuffer().nbytes)
         return _read_keras_3(root, tree, config), config

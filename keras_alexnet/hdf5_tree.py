@@ -9,16 +9,16 @@ import math
 import re
 
 import h5py
-import ml_dtypes
 import numpy as np
 
+from keras_alexnet.hdf5_chunks import BFLOAT16
+from keras_alexnet.hdf5_chunks import Pieces
 from keras_alexnet.hdf5_texts import Texts
+from keras_alexnet.opening import PIECE
+from keras_alexnet.opening import room_for
 from keras_alexnet.opening import shown
 
-# Trained float32 weights can be packed by a tenth, pruned ones by nine tenths.
-MOST_EXPANSION = 10
-# gzip, shuffle and the checksum of HDF5 (H5Zpublic.h); others are plugins.
-FILTERS = {1, 2, 3}
+NUMBER_BYTES = 4  # what a floating number takes when it is read
 MOST_GROUPS = 1_000  # a two-tower AlexNet has 80
 # What Keras 3 saves beside the layers' weights.
 OTHER_STATES = ("optimizer", "seed_generator")
@@ -35,7 +35,9 @@ class Tree:
     def __init__(self, file, size):
         self.all_texts = Texts(file, size)
         self.attributes = {}
-        self.left = MOST_EXPANSION * size
+        self.file = file
+        self.size = size
+        self.left = room_for(size)
         self.groups_left = MOST_GROUPS
 
     def child(self, group, path):
@@ -88,21 +90,37 @@ class Tree:
             raise ValueError(f"its {name} holds values of type {shown(dtype)}")
         if dataset.is_virtual or dataset.external:
             raise ValueError(f"its {name} lies in another file")
-        plan = dataset.id.get_create_plist()
-        filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
-        if not FILTERS.issuperset(filters):
-            raise ValueError(f"its {name} is packed in an unknown way")
+        width = dtype.itemsize if dtype.kind in "iu" else NUMBER_BYTES
         chunk = math.prod(dataset.chunks or ()) * dtype.itemsize
-        self.left -= math.prod(dataset.shape) * dtype.itemsize
-        if self.left < 0 or chunk > self.left:
-            raise ValueError(f"its {name} claims to be larger than the file")
-        array = dataset[()]
-        if half:
-            array = array.view(ml_dtypes.bfloat16)
-        if dtype.kind in "iu":
-            return np.asarray(array)
-        with np.errstate(over="ignore"):  # infinity is found later
-            return np.asarray(array, dtype="float32")
+        self.left -= math.prod(dataset.shape) * width
+        if self.left < 0 or chunk > self.left + PIECE:
+            raise ValueError(
+                f"its {name} claims to be larger than the file can be"
+            )
+        array = np.empty(
+            dataset.shape, dtype if dtype.kind in "iu" else "float32"
+        )
+        try:
+            with np.errstate(over="ignore"):  # infinity is found later
+                self._fill(array, dataset, half)
+        except ValueError as error:
+            raise ValueError(f"its {name} {error}") from error
+        return array
+
+    def _fill(self, array, dataset, half):
+        """Puts the numbers of a dataset into an array, part by part."""
+        if not array.size:
+            return
+        if dataset.chunks:
+            Pieces(dataset, self.file, self.size, half).fill(array)
+            return
+        if not dataset.id.get_storage_size():
+            raise ValueError("holds no numbers")
+        rows = max(1, PIECE * len(array) // array.nbytes) if array.ndim else 0
+        for start in range(0, len(array), rows) if rows else [()]:
+            part = slice(start, start + rows) if rows else ()
+            values = dataset[part]
+            array[part] = values.view(BFLOAT16) if half else values
 
     def texts(self, group, name):
         """The texts of an attribute, which may be in pieces; `[]` if none."""

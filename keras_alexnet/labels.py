@@ -4,6 +4,9 @@ import pathlib
 
 import numpy as np
 
+from keras_alexnet.opening import read_text
+from keras_alexnet.opening import refusing
+from keras_alexnet.opening import shown
 from keras_alexnet.reading import EXTENSIONS
 
 # Where the label list of a folder `val` is looked for: in it and beside it.
@@ -16,6 +19,7 @@ LISTS = (
     "labels.txt",
     "labels.csv",
 )
+MOST_BYTES = 2**26  # of a list; that of ImageNet's training set has 40 MB
 
 
 def is_flat(folder):
@@ -59,7 +63,7 @@ def read_label_list(folder, class_names):
     unknown = [name for name in classes if name not in places]
     if unknown:
         raise ValueError(
-            f"{path} names a class {unknown[0]!r} that is not one of the "
+            f"{path} names a class {shown(unknown[0])} that is not one of the "
             f"{len(class_names)} classes of the training."
         )
     labels = [places[name] for name in classes]
@@ -79,11 +83,16 @@ def _find_list(folder):
     return path
 
 
+def _text(path):
+    with refusing(path, "a list of the images' classes"):
+        return read_text(path, MOST_BYTES)
+
+
 def _classes(path, images):
     """What a list names as the classes of the images."""
     lines = [
         line.replace(",", " ").split()
-        for line in path.read_text().splitlines()
+        for line in _text(path).splitlines()
         if line.strip() and not line.startswith("ImageId,")  # Kaggle's head
     ]
     if all(len(line) == 1 for line in lines):

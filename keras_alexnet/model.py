@@ -12,6 +12,7 @@ from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.architectures import get_architecture
 from keras_alexnet.arithmetic import check_size
 from keras_alexnet.arithmetic import features
+from keras_alexnet.arithmetic import weight_shapes
 from keras_alexnet.building import apply_row
 from keras_alexnet.building import regroup
 from keras_alexnet.published import PUBLISHED
@@ -19,7 +20,10 @@ from keras_alexnet.published import is_alias
 from keras_alexnet.signal import test_images
 from keras_alexnet.signal import warn_if_unlearnable
 from keras_alexnet.variations import with_padding
-from keras_alexnet.weights import load_weights
+from keras_alexnet.weight_files import read_weights
+from keras_alexnet.weights import check_fit
+from keras_alexnet.weights import put_weights
+from keras_alexnet.weights import weights_for
 
 
 def AlexNet(
@@ -79,12 +83,68 @@ def AlexNet(
     >>> model.count_params()
     60965224
     """
-    architecture = with_padding(get_architecture(variant), padding)
+    architecture = get_architecture(variant)
     classes = architecture.classes if classes is None else classes
     _check_arguments(weights, include_top, classes, pooling)
+    values, found = None, None
+    if weights is not None:
+        found = read_weights(weights)
+        values = weights_for(found, architecture)
+    model = build_model(
+        architecture,
+        values,
+        padding=padding,
+        include_top=include_top,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+    if found is not None:
+        model.checks_range = found.variant is not None
+        if include_top:
+            model.class_names = found.facts.get("class_names")
+            model.resize_pixels = found.facts.get("resize_pixels")
+    return model
+
+
+def build_model(
+    variant,
+    weights=None,
+    *,
+    padding=None,
+    include_top=True,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+):
+    """What `AlexNet` makes, with given weights in it.
+
+    Args:
+        variant: As in `AlexNet`, as all that is not here.
+        weights: Dict of name -> arrays, as `weights.put_weights` takes it,
+            or `None`. They are compared with the rows of the architecture
+            first: a file may claim a million classes.
+
+    Raises:
+        ValueError: if an argument is invalid, or the weights do not fit.
+    """
+    architecture = with_padding(get_architecture(variant), padding)
+    classes = architecture.classes if classes is None else classes
+    _check_arguments(None, include_top, classes, pooling)
     inputs, images, shape = _inputs(
         architecture, include_top, input_tensor, input_shape
     )
+    if weights is not None:
+        last = keras.config.image_data_format() == "channels_last"
+        image = shape if last else (*shape[1:], shape[0])
+        shapes = weight_shapes(architecture, image, int(classes), include_top)
+        check_fit(name or architecture.name, shapes, weights, include_top)
     rows = architecture.rows if include_top else features(architecture.rows)
     axis = -1 if keras.config.image_data_format() == "channels_last" else 1
     towers, previous = [images], "image"
@@ -105,7 +165,7 @@ def AlexNet(
     if VARIANTS.get(architecture.name) == get_architecture(variant):
         model.variant = architecture.name
     if weights is not None:
-        load_weights(model, weights, architecture, include_top)
+        put_weights(model, weights, include_top)
     elif input_tensor is not None and None not in shape:
         # There may be a rescaling in front that spoils the initial values.
         warn_if_unlearnable(model, test_images(inputs))

@@ -41,9 +41,15 @@ def _check_layers(layers):
         type(layer) is dict
         and type(layer.get("class_name")) is str
         and type(layer.get("config")) in (dict, list)
+        and (type(layer["config"]) is list or _is_named(layer["config"]))
         for layer in layers
     ):
         raise ValueError("its config.json has layers that are none")
+
+
+def _is_named(config):
+    """Keras names every layer; one without a name is only not named."""
+    return type(config.get("name", "")) is str
 
 
 def layers_of(config):
@@ -65,8 +71,8 @@ def layer_paths(config, path):
         counts[kind] += 1
         if layers_of(layer):
             yield from layer_paths(layer, f"{group}/layers")
-        else:
-            yield layer["config"].get("name"), group
+        elif type(layer["config"]) is dict:
+            yield layer["config"].get("name", group.strip("/")), group
 
 
 def _snake_case(name):

@@ -5,6 +5,7 @@ there, no name before it is looked at.
 """
 
 import contextlib
+import io
 import os
 import stat
 import zipfile
@@ -14,6 +15,19 @@ import zipfile
 MOST_LIST_BYTES = 2**20
 # AlexNet in float64 with both moments of Adam takes 1.5 GB.
 MOST_FILE_BYTES = 2**31
+# What is read of a file: AlexNet's float32 take 244 MB, with the 21,841
+# classes of all of ImageNet 586 MB, in float64 488 MB.
+MOST_BYTES = 5 * 2**27
+# What may come out of a packed file of any size: an AlexNet in float32.
+LEAST_ROOM = 2**28
+# And of a larger one for each of its bytes: trained weights can be packed by
+# a tenth, pruned ones by nine tenths.
+MOST_EXPANSION = 10
+PIECE = 2**20  # bytes that are unpacked at a time
+
+
+class Refusal(ValueError):
+    """The whole sentence why a file is refused."""
 
 
 @contextlib.contextmanager
@@ -29,6 +43,8 @@ def refusing(path, expected):
     """
     try:
         yield
+    except Refusal:  # of a reader within
+        raise
     except Exception as error:  # Damaged files end in errors of every kind.
         reason = str(error).strip(" .\n") or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
@@ -37,7 +53,7 @@ def refusing(path, expected):
             reason = f"it is damaged ({shown(reason)})"
         name = os.fspath(path)
         reason = "".join(x if x.isprintable() else " " for x in reason[:300])
-        raise ValueError(
+        raise Refusal(
             f"{name!r} cannot be read: {reason}; expected {expected}."
         ) from error
 
@@ -69,11 +85,36 @@ def open_regular(path):
         yield file, size
 
 
-def open_records(file, size):
-    """The records of a zip archive as PyTorch and Keras write it.
+def room_for(size):
+    """Bytes that may be made of a file, whatever it claims to hold."""
+    return min(MOST_BYTES, LEAST_ROOM + MOST_EXPANSION * size)
 
-    Both store records as they are, so one that is compressed is refused, and
-    none can be a bomb.
+
+def read_text(path, most=2**24):
+    """The text of a small file, such as a list of names.
+
+    Args:
+        path: Path of the file.
+        most: Bytes that it may have at most.
+
+    Returns:
+        The text.
+
+    Raises:
+        ValueError, OSError: if it cannot be read, is larger or no UTF-8.
+    """
+    with open_regular(path) as (file, _):
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return data.decode("utf-8")
+
+
+def open_records(file, size):
+    """The records of a zip archive as PyTorch, Keras and NumPy write it.
+
+    They store them as they are, or deflate them; what is deflated must claim
+    no more than `room_for` such a file, and gives no more than it claims.
 
     Args:
         file: A binary file object.
@@ -81,7 +122,7 @@ def open_records(file, size):
 
     Returns:
         A dict: name of the record -> function that reads it, with its
-        checksum.
+        checksum, into an `io.BytesIO`.
 
     Raises:
         ValueError, zipfile.BadZipFile: if the archive cannot be trusted.
@@ -89,7 +130,7 @@ def open_records(file, size):
     careful = _CarefulFile(file, MOST_LIST_BYTES)
     archive = zipfile.ZipFile(careful)
     careful.most = size
-    records, total = {}, 0
+    records, stored, unpacked = {}, size, room_for(size)
     for info in archive.infolist():
         name = shown(info.filename)
         parts = info.filename.replace("\\", "/").split("/")
@@ -97,18 +138,31 @@ def open_records(file, size):
             raise ValueError(f"its record {name} leads out of it")
         if info.filename in records:
             raise ValueError(f"it has two records {name}")
-        if info.compress_type != zipfile.ZIP_STORED:
+        if info.compress_type == zipfile.ZIP_STORED:
+            stored -= max(info.file_size, info.compress_size)
+        elif info.compress_type == zipfile.ZIP_DEFLATED:
+            stored -= info.compress_size
+            unpacked -= info.file_size
+        else:
+            raise ValueError(f"its record {name} is packed in an unknown way")
+        if min(stored, unpacked) < 0:
             raise ValueError(
-                f"its record {name} is compressed, which neither PyTorch nor "
-                "Keras does"
+                f"its record {name} claims to be larger than the file can be"
             )
-        total += info.file_size
-        if info.file_size != info.compress_size or total > size:
-            raise ValueError(
-                f"its record {name} claims to be larger than the file"
-            )
-        records[info.filename] = lambda info=info: archive.read(info)
+        records[info.filename] = lambda info=info: _unpacked(archive, info)
     return records
+
+
+def _unpacked(archive, info):
+    """A record, piece by piece: zipfile would inflate all that comes."""
+    data = io.BytesIO()
+    with archive.open(info) as record:
+        while piece := record.read(PIECE):
+            data.write(piece)
+    if data.tell() != info.file_size:
+        raise ValueError(f"its record {shown(info.filename)} is cut")
+    data.seek(0)
+    return data
 
 
 class _CarefulFile:

@@ -10,6 +10,7 @@ import struct
 
 import numpy as np
 
+from keras_alexnet.opening import MOST_BYTES
 from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
@@ -31,6 +32,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 # imagenet/main.py has "features.module.0.weight" for an AlexNet.
 PREFIXES = ("module", "_orig_mod")
 MOST_HEADER_BYTES = 1000  # of an .npy file; that of a dictionary has 118
+NUMBER_BYTES = 4  # what a number takes when it is read
 
 
 def read_pth(path):
@@ -110,17 +112,18 @@ def _read_zip(file, size):
     if len(pickles) != 1:
         raise ValueError("it is a zip archive without data.pkl")
     folder = pickles[0].removesuffix("data.pkl")
-    order = records.get(f"{folder}byteorder", lambda: b"little")
-    if order() != b"little":
+    order = records.get(f"{folder}byteorder", lambda: io.BytesIO(b"little"))
+    if order().getvalue() != b"little":
         raise ValueError("a machine with another order of bytes wrote it")
     program = records[pickles[0]]()
-    machine = Unpickler(io.BytesIO(program), len(program), TORCH, _noting({}))
+    length = len(program.getbuffer())
+    machine = Unpickler(program, length, TORCH, _noting({}))
 
     def load(storage):
         record = f"{folder}data/{storage.key}"
         if record not in records:
             raise ValueError(f"it lacks the record {shown(record)}")
-        return records[record]()
+        return records[record]().getbuffer()
 
     return _arrays(_state_dict(machine.load()), load, size)
 
@@ -185,13 +188,18 @@ def _state_dict(value):
 def _arrays(tensors, load, size):
     _check_size(tensors.values(), size)
     storages, arrays = {}, {}
+    used = {storage for storage, *_ in tensors.values()}
+    widths = [(x.count, max(x.dtype.itemsize, NUMBER_BYTES)) for x in used]
+    if sum(count * width for count, width in widths) > MOST_BYTES:
+        raise ValueError("it holds more numbers than an AlexNet")
     for name, (storage, offset, shape, strides) in tensors.items():
         if storage not in storages:
-            storages[storage] = np.frombuffer(load(storage), storage.dtype)
-            if len(storages[storage]) != storage.count:
+            numbers = np.frombuffer(load(storage), storage.dtype)
+            if len(numbers) != storage.count:
                 raise ValueError(
                     f"its storage {shown(storage.key)} has another length"
                 )
+            storages[storage] = _plain(numbers)
         arrays[name] = _plain(_view(storages[storage], offset, shape, strides))
     return arrays
 
@@ -204,18 +212,20 @@ def _view(numbers, offset, shape, strides):
 
 
 def _check_size(arrays, size):
-    # A saved number takes a byte at least, but a tensor of stride 0 can claim
-    # to be of any size, and one array can be there under many names.
-    if sum(math.prod(array.shape) for array in arrays) > size:
+    # A tensor of stride 0 can claim to be of any size, and one array can be
+    # there under many names.
+    if sum(array.bytes for array in arrays) > size:
         raise ValueError("its arrays are larger than the file")
+    values = sum(math.prod(array.shape) for array in arrays)
+    if NUMBER_BYTES * values > MOST_BYTES:
+        raise ValueError("it holds more numbers than an AlexNet")
 
 
 def _plain(array):
     """In the order of its axes; floating values as float32."""
-    if array.dtype.kind in "iub":
-        return np.ascontiguousarray(array)
+    dtype = array.dtype if array.dtype.kind in "iub" else np.dtype("float32")
     with np.errstate(over="ignore"):  # infinity is found later
-        return np.ascontiguousarray(array, dtype="float32")
+        return np.asarray(array, dtype, order="C")
 
 
 def _check_npy_header(file):

@@ -11,8 +11,11 @@ same library (libjpeg-turbo), gives the same values and saves a copy.
 - Damaged data that libjpeg can continue behind are accepted, as everywhere.
 """
 
+import contextlib
 import io
+import math
 import os
+import re
 import threading
 
 import numpy as np
@@ -29,9 +32,20 @@ LARGEST_IMAGE = 89_478_485
 # (a good JPEG has 4, a bad one 20).
 BOMB_PIXELS = 2**24
 BOMB_PIXELS_PER_BYTE = 100
+# The largest image as a BMP, and more than twice the largest JPEG.
+LARGEST_FILE = 257 * 2**20
+# What decoders keep another time: libwebp its canvas, libjpeg a JPEG of several
+# scans with two bytes a value. It is gone through for each of them (a
+# progressive one has about ten).
+LARGEST_TWICE = LARGEST_IMAGE // 2
+MOST_SCANNED = 2**30  # pixels of all scans
 # One pixel by 65,000 would, with a short side of 256, need 17 GB.
 LARGEST_RATIO = 1000
 LARGEST_KEPT = 2**26  # bytes of memory that a thread keeps for its images
+MOST_BETWEEN = 2**16  # bytes between a JPEG's segments, and segments
+JPEG, SCAN = b"\xff\xd8", b"\xff\xda"
+# Not what stands between the numbers of a scan.
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class BadImageError(ValueError):
@@ -55,7 +69,7 @@ def read_image(source, channels=3):
     return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
-def read_picture(source, channels=3, part=None):
+def read_picture(source, channels=3, part=None, then=None):
     """An image as a picture of Pillow's, of mode `L` or `RGB`.
 
     Args:
@@ -63,24 +77,38 @@ def read_picture(source, channels=3, part=None):
         channels: As in `read_image`.
         part: If not all of the image is wanted, a function of its height and
             width `(shape)` that gives left, top, right and bottom.
+        then: Function that makes something smaller of the picture, if that
+            is wanted instead. Of large images only one is in memory at a
+            time, from its decoding to the end of this.
 
     Raises:
         BadImageError: as in `read_image`.
     """
     data = read_bytes(source)
     try:
-        picture = _read_jpeg(data, part) if channels == 3 else None
-        if picture is None:
-            with open_image(data) as image:
-                picture = _converted(image, channels)
-            if part:
-                picture = picture.crop(part(picture.size[::-1]))
-        return picture
+        with _large_one if _is_large(data) else _nothing:
+            picture = _read_jpeg(data, part) if channels == 3 else None
+            if picture is None:
+                with open_image(data) as image:
+                    picture = _converted(image, channels)
+                if part:
+                    picture = picture.crop(part(picture.size[::-1]))
+            return then(picture) if then else picture
     except BadImageError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything
         reason = f"cannot be decoded: {_first_line(error)}"
         raise BadImageError(reason) from error
+
+
+def _is_large(data):
+    if len(data) < BOMB_PIXELS // BOMB_PIXELS_PER_BYTE:
+        return False
+    try:
+        with open_image(data) as image:
+            return math.prod(image.size) > BOMB_PIXELS
+    except BadImageError:
+        return True
 
 
 def read_bytes(source):
@@ -94,8 +122,14 @@ def read_bytes(source):
             # A pipe or a device would never end.
             if os.path.exists(source) and not os.path.isfile(source):
                 raise BadImageError("is not a file")
+            # What the system itself shows as files has no size, and some of
+            # it no end.
             with open(source, "rb") as file:
-                source = file.read()
+                size = os.fstat(file.fileno()).st_size
+                _check_bytes(size)
+                source = file.read(LARGEST_FILE + 1) if size else b""
+        except BadImageError:
+            raise
         except FileNotFoundError:
             raise BadImageError("there is no such file") from None
         except (OSError, ValueError) as error:  # a path with a null byte
@@ -103,7 +137,15 @@ def read_bytes(source):
             raise BadImageError(f"cannot be read: {reason}") from error
     if not source:
         raise BadImageError("is empty")
+    _check_bytes(len(source))
     return source
+
+
+def _check_bytes(count):
+    if count > LARGEST_FILE:
+        raise BadImageError(
+            f"has {count:,} bytes; at most {LARGEST_FILE:,} are read"
+        )
 
 
 def open_image(data):
@@ -112,6 +154,8 @@ def open_image(data):
     Raises:
         BadImageError: if it is none of the formats, or too large.
     """
+    if data[:2] == JPEG:
+        _check_segments(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
@@ -122,6 +166,12 @@ def open_image(data):
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError("claims to be larger than any photo") from None
     check_size(*image.size, len(data))
+    check_scans(data, *image.size)
+    if image.format == "WEBP" and math.prod(image.size) > LARGEST_TWICE:
+        raise BadImageError(
+            f"claims {image.size[0]}x{image.size[1]} pixels; at most "
+            f"{LARGEST_TWICE:,} are read of a WebP"
+        )
     return image
 
 
@@ -149,6 +199,62 @@ def check_size(width, height, size_bytes):
         )
 
 
+def check_scans(data, width, height):
+    """Refuse a JPEG that takes far more memory or time than its pixels.
+
+    Raises:
+        BadImageError: if it has too many scans.
+    """
+    count = width * height
+
+    def are_too_many(scans):
+        most = LARGEST_TWICE if scans > 1 else LARGEST_IMAGE
+        return count > most or scans * count > MOST_SCANNED
+
+    # Those of small pictures in it are counted too, which saves a search.
+    if data[:2] == JPEG and are_too_many(data.count(SCAN)):
+        scans = _count_scans(data)
+        if are_too_many(scans):
+            raise BadImageError(
+                f"claims {width}x{height} pixels in {scans} scans; at most "
+                f"{LARGEST_TWICE:,} are read, and {MOST_SCANNED:,} over all "
+                "scans"
+            )
+
+
+def _count_scans(data):
+    """The scans of a JPEG itself, by its markers."""
+    return sum(kind == 0xDA for kind, _ in _segments(data))
+
+
+def _check_segments(data):
+    """Refuse a JPEG that Pillow would go through byte by byte.
+
+    Raises:
+        BadImageError: if there is more than noise between its segments, or
+            there are too many of them.
+    """
+    gaps = 0
+    for count, (kind, gap) in enumerate(_segments(data)):
+        gaps += gap
+        if gaps > MOST_BETWEEN or count > MOST_BETWEEN:
+            raise BadImageError("has a header without an end")
+        if kind == 0xDA:
+            return
+
+
+def _segments(data):
+    """Yields the marker of each segment, and the bytes in front of it."""
+    at = 2
+    while found := MARKER.search(data, at):
+        kind, gap, at = data[found.end() - 1], found.start() - at, found.end()
+        if kind == 0xD9:  # the end
+            return
+        if kind != 0xD8 and kind != 0x01:
+            at += int.from_bytes(data[at : at + 2], "big")
+        yield kind, gap
+
+
 def damage(data):
     """What is wrong with a JPEG that libjpeg can continue behind, or None."""
     if data[:3] != b"\xff\xd8\xff":
@@ -169,6 +275,7 @@ def _read_jpeg(data, part):
         if space != "YCbCr":
             return None
         check_size(width, height, len(data))
+        check_scans(data, width, height)
         # The accurate transform: what Pillow, PyTorch and OpenCV decode with.
         pixels = simplejpeg.decode_jpeg(
             data,
@@ -193,6 +300,8 @@ def _read_jpeg(data, part):
 
 
 _thread = threading.local()
+_large_one = threading.Lock()
+_nothing = contextlib.nullcontext()
 
 
 def _buffer(size):
@@ -209,8 +318,11 @@ def _buffer(size):
 
 def _converted(image, channels):
     if image.mode.startswith("I"):  # 16 bits: Pillow would clip, not scale
-        values = np.asarray(image, "int64") >> 8
-        image = Image.fromarray(values.clip(0, 255).astype("uint8"))
+        values = np.asarray(image)
+        upper = np.empty(values.shape, "uint8")
+        for row, of in zip(upper, values, strict=True):
+            row[:] = (of >> 8).clip(0, 255)
+        image = Image.fromarray(upper)
     if "transparency" in image.info:  # Pillow warns of dropping it directly
         image = image.convert("RGBA")
     return image.convert("L" if channels == 1 else "RGB")

@@ -123,6 +123,12 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        for field in ("name", "variant"):
+            if not isinstance(getattr(self, field), str):
+                raise ValueError(
+                    f"`{field}` must be a text. "
+                    f"Received: {getattr(self, field)!r}"
+                )
         for field, (kind, least, most) in NUMBERS.items():
             _check(field, getattr(self, field), kind, least, most)
         for field, (kind, least, most) in OPTIONAL.items():
@@ -162,7 +168,9 @@ class Recipe:
     def _check_epochs(self):
         for field in ("rate_drops", "end_game"):
             value = getattr(self, field)
-            if value is not None and not isinstance(value, tuple | list):
+            if value is None and field == "end_game":
+                continue
+            if not isinstance(value, tuple | list):
                 raise ValueError(
                     f"`{field}` must be a list of epochs. Received: {value!r}"
                 )
@@ -233,7 +241,7 @@ class Recipe:
 
     def _check_images(self):
         for variant in (self.variant, self.initialization or self.variant):
-            if variant not in VARIANTS:
+            if not isinstance(variant, str) or variant not in VARIANTS:
                 raise ValueError(f"There is no variant {variant!r}.")
         channels = VARIANTS[self.variant].input_shape[-1]
         if channels != 3 and (self.color_noise or self.mean != "variant"):

@@ -84,9 +84,14 @@ def listed_files(path):
     Raises:
         ValueError: if it is not such a list.
     """
+    if not pathlib.Path(path).is_file():  # a pipe would never end
+        raise ValueError(f"{str(path)!r} is not a file.")
     text = _whole_lines(pathlib.Path(path).read_bytes())
     text = text.decode(FORM["encoding"], FORM["errors"])
-    rows = list(csv.reader(io.StringIO(text, FORM["newline"])))
+    try:
+        rows = list(csv.reader(io.StringIO(text, FORM["newline"])))
+    except csv.Error as error:  # a field of more than 128 kB
+        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
     if rows[:1] not in ([], [list(COLUMNS)]) or any(
         len(row) != len(COLUMNS) for row in rows
     ):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_alexnet import geometry
 from keras_alexnet.color import ColorSums
+from keras_alexnet.reading import LARGEST_IMAGE
 from keras_alexnet.reading import BadImageError
 from keras_alexnet.reading import read_picture
 from keras_alexnet.shards import read_colors
@@ -77,11 +78,22 @@ class Source:
     def image(self, index):
         """The whole image, its short side resized."""
         if self.examples.are_files:
-            image = read_picture(self.file(index), self.network_channels)
-            return geometry.resize_short_side(image, self.resize_pixels)
+            return read_picture(
+                self.file(index), self.network_channels, then=self._small
+            )
         if self.examples.are_prepared:
             return self._converted(self.examples.images[index])
         return self._pixels[index]
+
+    def _small(self, picture):
+        height, width = picture.size[::-1]
+        shape = geometry.resized_shape((height, width), self.resize_pixels)
+        if shape[0] * shape[1] > LARGEST_IMAGE:
+            raise BadImageError(
+                f"is {width}x{height} pixels, too thin to be resized to a "
+                f"short side of {self.resize_pixels}"
+            )
+        return geometry.resize_short_side(picture, self.resize_pixels)
 
     def center_crop(self, index, pixels):
         """The square in the middle of the square in the middle (Section 2).
@@ -172,11 +184,13 @@ class Source:
             part = geometry.surroundings(box, shape, pixels)
             return part
 
-        picture = read_picture(file, self.network_channels, needed)
-        x, y, _, _ = part
-        left, top, right, bottom = box
-        box = (left - x, top - y, right - x, bottom - y)
-        return geometry.resize_box(picture, box, pixels)
+        def resized(picture):
+            x, y, _, _ = part
+            left, top, right, bottom = box
+            inner = (left - x, top - y, right - x, bottom - y)
+            return geometry.resize_box(picture, inner, pixels)
+
+        return read_picture(file, self.network_channels, needed, resized)
 
     def _offset(self, shape, fractions, pixels):
         start, region = (0, 0), shape

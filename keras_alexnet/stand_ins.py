@@ -47,6 +47,11 @@ class Tensor(NamedTuple):
     shape: tuple
     strides: tuple
 
+    @property
+    def bytes(self):
+        """What its numbers take, if each is there for itself."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
 
 class OldTensor:
     """A tensor as the first versions of PyTorch wrote it, filled later."""
@@ -81,10 +86,21 @@ class NumpyArray:
             raise ValueError("it has an array without a type")
         check_numbers(self.shape)
 
+    @property
+    def dtype(self):
+        """The type of its numbers."""
+        if self.values is None:
+            raise ValueError("it has an array without values")
+        return np.dtype(self.type.order + self.type.name)
+
+    @property
+    def bytes(self):
+        """What its numbers take."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
     def array(self):
         """The numbers; `values` may still be text, see `_encode`."""
-        dtype = np.dtype(self.type.order + self.type.name)
-        size = math.prod(self.shape) * dtype.itemsize
+        dtype, size = self.dtype, self.bytes
         if type(self.values) not in (bytes, str) or len(self.values) != size:
             raise ValueError("it has an array whose size is not its shape's")
         values = self.values

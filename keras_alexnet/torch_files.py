@@ -1,5 +1,6 @@
 """Tensors into PyTorch's files, and out of safetensors, without PyTorch."""
 
+import math
 import os
 import re
 import struct
@@ -10,6 +11,7 @@ import safetensors
 from safetensors.numpy import save_file
 
 from keras_alexnet.files import replacing
+from keras_alexnet.opening import MOST_BYTES
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
 from keras_alexnet.opening import shown
@@ -63,15 +65,29 @@ def read_safetensors(path):
             start = file.read(8)
         if len(start) < 8 or struct.unpack("<Q", start)[0] > MOST_HEADER_BYTES:
             raise ValueError("its header is not one of a network")
-        tensors = {}
         with _opened(path) as file:
-            for name in file.keys():  # noqa: SIM118 (it is not a dict)
-                kind = file.get_slice(name).get_dtype()
-                if kind not in NUMBERS:
-                    raise ValueError(f"{shown(name)} is of the type {kind}")
-                value = file.get_tensor(name)
-                tensors[name] = value.astype("f4") if kind == "BF16" else value
+            names = list(file.keys())
+            left = MOST_BYTES
+            for name in names:
+                left -= _bytes(file.get_slice(name))
+            if left < 0:
+                raise ValueError("it holds more numbers than an AlexNet")
+            tensors = {name: _tensor(file, name) for name in names}
         return dict(sorted(tensors.items(), key=place(tensors)))
+
+
+def _bytes(part):
+    kind = part.get_dtype()
+    width = int(re.sub("[A-Z]", "", kind) or 8) // 8
+    return max(width, 4) * math.prod(part.get_shape())
+
+
+def _tensor(file, name):
+    kind = file.get_slice(name).get_dtype()
+    if kind not in NUMBERS:
+        raise ValueError(f"{shown(name)} is of the type {kind}")
+    value = file.get_tensor(name)
+    return value.astype("f4") if kind == "BF16" else value
 
 
 def write_pth(tensors, path):

@@ -8,8 +8,10 @@ machine here knows the steps that tensors need, and counts them.
 
 import pickle
 import pickletools
+import re
 import struct
 
+from keras_alexnet.opening import MOST_BYTES
 from keras_alexnet.opening import shown
 
 # AlexNet's state dict takes 700 steps, with Adam's state 2,100; so many as this
@@ -36,6 +38,7 @@ class Unpickler:
     def __init__(self, file, size, allowed, load_persistent=None):
         self.file = file
         self.left = size - file.tell()
+        self.room = MOST_BYTES
         self.allowed = allowed
         self.load_persistent = load_persistent
 
@@ -53,8 +56,11 @@ class Unpickler:
 
     def read(self, count):
         self.left -= count
+        self.room -= count
         if count < 0 or self.left < 0:
             raise ValueError("its pickle ends in the middle")
+        if self.room < 0:
+            raise ValueError("its pickle is larger than an AlexNet")
         data = self.file.read(count)
         if len(data) < count:
             raise ValueError("its pickle ends in the middle")
@@ -72,8 +78,13 @@ class Unpickler:
         return value
 
     def text(self, form):
+        data = self.read(self.number(form))
+        # Bytes as Python 3 writes them for Python 2, all below 256; a single
+        # character beyond would make the text four times as large.
+        if len(data) > MOST_NAME_BYTES and re.search(b"[\xc4-\xff]", data):
+            raise ValueError("its pickle has a long text, no bytes")
         # As Python writes half of a pair of surrogates.
-        return self.read(self.number(form)).decode("utf-8", "surrogatepass")
+        return data.decode("utf-8", "surrogatepass")
 
     def line(self):
         line = self.file.readline(MOST_NAME_BYTES)
@@ -148,7 +159,9 @@ class Unpickler:
 def set_items(table, pairs):
     """Fills a dict, whose keys may be text or numbers only.
 
-    Hashing what is nested can take forever or crash Python.
+    Hashing what is nested can take forever or crash Python. Numbers become
+    text: Python hashes text by a secret, but numbers in a way that anybody
+    can make collide, and 49,000 of those take a minute.
     """
     if type(table) is not dict:
         raise ValueError("its pickle sets items of what is no dict")
@@ -158,7 +171,7 @@ def set_items(table, pairs):
         elif type(key) not in (int, float, bool, type(None)):
             kind = type(key).__name__
             raise ValueError(f"its pickle has a key of type {kind}")
-        table[key] = value
+        table[str(key)] = value
 
 
 def short_text(value):

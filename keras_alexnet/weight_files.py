@@ -17,15 +17,18 @@ from keras_alexnet import hdf5
 from keras_alexnet import pickles
 from keras_alexnet import protobufs
 from keras_alexnet import torch_files
+from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.layouts import channels_last
 from keras_alexnet.layouts import from_theano
 from keras_alexnet.layouts import pair
 from keras_alexnet.opening import open_records
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
+from keras_alexnet.opening import shown
 from keras_alexnet.published import check_published
 from keras_alexnet.published import fetch
 from keras_alexnet.published import is_alias
+from keras_alexnet.rows import PADDINGS
 
 # What BVLC/caffe's train_val.prototxt and `onnx.LRN` say of bvlc_alexnet.
 CAFFE_NORM = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
@@ -41,6 +44,7 @@ SAVED = (
 MOVES = ("Transpose", "Reshape", "Squeeze")
 # Images are resized to the size that a file says: no bombs.
 LARGEST_SIDE = 4096
+LARGEST_INPUT = 2**16
 KNOWN = "a file of Keras, PyTorch, safetensors, Caffe, ONNX or NumPy"
 
 
@@ -90,9 +94,16 @@ def read_weights(path):
     with refusing(path, KNOWN), open_regular(path) as opened:
         read = _reader(path, *opened)
     check_published(path)
-    found = read(path)
-    if not found.layers:
-        raise ValueError(f"{path!r} holds no layers with weights.")
+    with refusing(path, KNOWN):
+        found = read(path)
+        if not found.layers:
+            raise ValueError("it holds no layers with weights")
+        for name, arrays in found.layers.items():
+            if not arrays or any(np.ndim(array) == 0 for array in arrays):
+                raise ValueError(
+                    f"its {shown(name)} has a single number, or nothing, for "
+                    "an array"
+                )
     return found
 
 
@@ -123,15 +134,31 @@ def _read_keras(path):
     if "conv_2_1" in layers:  # heuritech/convnets-keras
         return WeightFile(channels_last(from_theano(layers)), "heuritech")
     facts = (config or {}).get("config", {})
-    ours = (config or {}).get("registered_name", "").endswith(">AlexNetModel")
+    ours = str((config or {}).get("registered_name")).endswith(">AlexNetModel")
     if not ours or not isinstance(facts, dict):
         return WeightFile(layers, is_keras=True)
     with refusing(path, "a .keras file of this package"):
         facts = {name: facts.get(name) for name in SAVED} | _shapes(facts)
+        _check_facts(facts)
         if facts["class_names"] is not None:
             facts["class_names"] = checked_names(facts["class_names"])
-        _check_pixels(facts["resize_pixels"])
     return WeightFile(layers, facts["variant"], facts, is_keras=True)
+
+
+def _check_facts(facts):
+    variant, padding = facts["variant"], facts["padding"]
+    if variant is not None and variant not in list(VARIANTS):
+        raise ValueError(f"there is no variant {shown(variant)}")
+    pair = [padding] * 2 if isinstance(padding, str) else padding
+    if padding is not None and not (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(one in PADDINGS for one in pair)
+    ):
+        raise ValueError(f"there is no padding {shown(padding)}")
+    if not isinstance(facts["checks_range"], bool | None):
+        raise ValueError("its `checks_range` is neither true nor false")
+    _check_pixels(facts["resize_pixels"])
 
 
 def checked_names(names):
@@ -162,10 +189,16 @@ def _shapes(config):
     layers = [layer.get("config", {}) for layer in config.get("layers", [])]
     shape = next((x["batch_shape"] for x in layers if "batch_shape" in x), None)
     activation = layers[-1].get("activation") if layers else None
-    if not isinstance(activation, str | None):  # Keras would build what it is
+    # Keras would build what it is.
+    if activation is not None and not (
+        isinstance(activation, str) and re.fullmatch("[a-z_0-9]+", activation)
+    ):
         raise ValueError("its activation is not a name")
-    whole = all(isinstance(n, int | None) for n in shape[1:]) if shape else True
-    if not whole:
+    if shape is not None and not (
+        isinstance(shape, list)
+        and len(shape) == 4
+        and all(n is None or _is_side(n) for n in shape[1:])
+    ):
         raise ValueError("its input has no shape of whole numbers")
     return {
         "input_shape": tuple(shape[1:]) if shape else None,
@@ -173,30 +206,34 @@ def _shapes(config):
     }
 
 
+def _is_side(number):
+    return type(number) is int and 0 < number <= LARGEST_INPUT
+
+
 def _read_pth(path):
     tensors = pickles.read_pth(path)
     # A state dict is in order, unless somebody has sorted it otherwise.
     if all(re.search("[0-9]", name) for name in tensors):
         tensors = dict(sorted(tensors.items(), key=torch_files.place(tensors)))
-    return _of_torch(tensors, path)
+    return _of_torch(tensors)
 
 
 def _read_safetensors(path):
-    return _of_torch(torch_files.read_safetensors(path), path)
+    return _of_torch(torch_files.read_safetensors(path))
 
 
-def _of_torch(tensors, path):
+def _of_torch(tensors):
     layers = {}
     for name, value in tensors.items():
         layer, _, kind = name.rpartition(".")
         if kind == "num_batches_tracked" or kind not in ("weight", "bias"):
             raise ValueError(
-                f"{path!r} holds {name!r}; expected the weights and biases of "
-                "an AlexNet's convolutions and fully connected layers."
+                f"it holds {shown(name)}, which is no weight or bias of a "
+                "convolution or a fully connected layer"
             )
         layers.setdefault(layer, {})[kind] = value
     pairs = {
-        name: pair(name, parts.get("weight"), parts.get("bias"), path)
+        name: pair(name, parts.get("weight"), parts.get("bias"))
         for name, parts in layers.items()
     }
     layers = channels_last(pairs)
@@ -227,7 +264,7 @@ def _read_caffe(path):
         if kernel.ndim == 4 and kernel.shape[:2] == (1, 1):  # V1's fc layers
             kernel = kernel[0, 0]
         bias = blobs[1] if len(blobs) > 1 else None
-        layers[name] = pair(f"{name} ({kind})", kernel, bias, path)
+        layers[name] = pair(f"{name} ({kind})", kernel, bias)
     kinds = [kind for _, kind, _ in rows]
     norms = protobufs.read_caffe_norms(path)
     variant = None
@@ -243,11 +280,11 @@ def _read_onnx(path):
     for op, inputs, outputs, attributes in nodes:
         if op in ("Conv", "Gemm", "MatMul"):
             name = _of(inputs, tensors)
-            layers[name] = _onnx_pair(op, inputs, attributes, tensors, path)
+            layers[name] = _onnx_pair(op, inputs, attributes, tensors)
             if len(inputs) < 3:
                 without_bias.update(dict.fromkeys(outputs, name))
         elif op == "Add":
-            _add_bias(layers, without_bias, inputs, tensors, path)
+            _add_bias(layers, without_bias, inputs, tensors)
         elif op in MOVES and inputs and inputs[0] in without_bias:
             name = without_bias[inputs[0]]
             without_bias.update(dict.fromkeys(outputs, name))
@@ -265,7 +302,7 @@ def _read_onnx(path):
     return WeightFile(layers, variant)
 
 
-def _add_bias(layers, without_bias, inputs, tensors, path):
+def _add_bias(layers, without_bias, inputs, tensors):
     """An `Add` behind a layer that has no bias is its bias."""
     value = next((tensors[n] for n in inputs if n in tensors), None)
     if value is None or np.size(value) == 1:  # such as in a normalization
@@ -273,8 +310,7 @@ def _add_bias(layers, without_bias, inputs, tensors, path):
     name = next((without_bias[n] for n in inputs if n in without_bias), None)
     if name is None or np.size(value) != len(layers[name][1]):
         raise ValueError(
-            f"{path!r} adds {np.size(value)} numbers where no layer has its "
-            "bias, so it is not an AlexNet."
+            f"it adds {np.size(value)} numbers where no layer has its bias"
         )
     layers[name][1] = np.ravel(value)
     for output in [n for n, of in without_bias.items() if of == name]:
@@ -285,22 +321,29 @@ def _of(inputs, tensors):
     return next((n for n in inputs[1:] if n in tensors), str(inputs))
 
 
-def _onnx_pair(op, inputs, attributes, tensors, path):
+def _onnx_pair(op, inputs, attributes, tensors):
     kernel = tensors.get(inputs[1]) if len(inputs) > 1 else None
     bias = tensors.get(inputs[2]) if len(inputs) > 2 else None
     if kernel is not None and (
-        op == "MatMul" or (op == "Gemm" and not attributes.get("transB"))
+        op == "MatMul" or not _number(attributes, "transB", op == "Conv")
     ):
         kernel = kernel.T
-    if attributes.get("alpha", 1) != 1 or attributes.get("beta", 1) != 1:
-        raise ValueError(f"{path!r} scales a layer, which cannot be read.")
-    return pair(_of(inputs, tensors), kernel, bias, path)
+    if any(_number(attributes, name, 1) != 1 for name in ("alpha", "beta")):
+        raise ValueError("it scales a layer, which cannot be read")
+    return pair(_of(inputs, tensors), kernel, bias)
 
 
 def _are_caffes(norms):
     """Whether there are normalizations, all with Caffe's constants."""
     return bool(norms) and all(
-        math.isclose(norm.get(name, CAFFE_NORM[name]), value, rel_tol=1e-5)
+        math.isclose(_number(norm, name, value), value, rel_tol=1e-5)
         for norm in norms
         for name, value in CAFFE_NORM.items()
     )
+
+
+def _number(attributes, name, default):
+    value = attributes.get(name, default)
+    if not isinstance(value, int | float):
+        raise ValueError(f"its attribute {name!r} is no number")
+    return value

@@ -7,9 +7,9 @@ The kernel of a convolution in two towers equals that of one
 import numpy as np
 
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.opening import shown
 from keras_alexnet.rows import Dense
 from keras_alexnet.rows import Dropout
-from keras_alexnet.weight_files import read_weights
 
 
 def grouped_weights(model):
@@ -40,27 +40,22 @@ def grouped_weights(model):
     }
 
 
-def load_weights(model, source, architecture, include_top):
-    """Set a model's weights from a file, or a published one by its alias.
+def weights_for(found, architecture):
+    """The weights in a file, for images as an architecture expects them.
 
     Args:
-        model: A model made by `AlexNet`.
-        source: Path or alias.
-        architecture: The model's `Architecture`.
-        include_top: Boolean, whether the model has its top.
+        found: A `WeightFile`.
+        architecture: `Architecture`.
+
+    Returns:
+        Dict of name -> arrays.
     """
-    found = read_weights(source)
-    weights = found.layers
-    if found.variant is not None:
-        origin = get_architecture(found.variant)
-        weights = refolded(
-            weights, origin.preprocessing, architecture.preprocessing
-        )
-        model.checks_range = True
-    put_weights(model, weights, include_top)
-    if include_top:
-        model.class_names = found.facts.get("class_names")
-        model.resize_pixels = found.facts.get("resize_pixels")
+    if found.variant is None:
+        return found.layers
+    origin = get_architecture(found.variant)
+    return refolded(
+        found.layers, origin.preprocessing, architecture.preprocessing
+    )
 
 
 def put_weights(model, weights, all_of_them=True):
@@ -77,28 +72,62 @@ def put_weights(model, weights, all_of_them=True):
         ValueError: if the weights do not fit, or are not finite.
     """
     targets = _layers_with_weights(model)
-    joined = {
-        name: [np.concatenate(parts, -1) for parts in zip(*towers, strict=True)]
-        if len(towers) > 1
-        else towers[0]
-        for name, towers in _by_layer(weights).items()
+    shapes = {
+        name: [
+            (*first.shape[:-1], first.shape[-1] * len(towers))
+            for first in towers[0].weights
+        ]
+        for name, towers in targets.items()
     }
-    sources = list(joined.items())
-    if not all_of_them:
-        sources = sources[: len(targets)]
-    if len(sources) != len(targets):
-        raise ValueError(
-            f"{model.name} has {len(targets)} layers with weights "
-            f"({', '.join(targets)}), the source has {len(joined)} "
-            f"({', '.join(joined)})."
-        )
-    pairs = list(zip(targets.items(), sources, strict=True))
-    for (name, towers), (source_name, values) in pairs:
-        _check(name, towers, source_name, values)
-    for (_, towers), (_, values) in pairs:  # all fit: none is set in vain
+    sources = check_fit(model.name, shapes, weights, all_of_them)
+    # All fit: none is set in vain.
+    for towers, source in zip(targets.values(), sources, strict=True):
+        values = source[0]
+        if len(source) > 1:
+            joined = zip(*source, strict=True)
+            values = [np.concatenate(parts, -1) for parts in joined]
         parts = [np.split(v, len(towers), axis=-1) for v in values]
         for layer, *own in zip(towers, *parts, strict=True):
-            layer.set_weights(own)
+            layer.set_weights([np.ascontiguousarray(v) for v in own])
+
+
+def check_fit(model_name, shapes, weights, all_of_them=True):
+    """Refuses weights of other shapes, before anything is made for them.
+
+    Args:
+        model_name: Name of the model that they are for.
+        shapes: Dict: name of a layer -> shapes of its weights, its towers
+            joined.
+        weights: As in `put_weights`.
+        all_of_them: As in `put_weights`.
+
+    Returns:
+        For each layer of `shapes`, in order, the list of what its towers
+        have in `weights`.
+
+    Raises:
+        ValueError: if the weights do not fit, or are not finite.
+    """
+    sources = _by_layer(weights)
+    chosen = list(sources.items())
+    if not all_of_them:
+        chosen = chosen[: len(shapes)]
+    if len(chosen) != len(shapes):
+        raise ValueError(
+            f"{model_name} has {len(shapes)} layers with weights "
+            f"({_listed(shapes)}), the source has {len(sources)} "
+            f"({_listed(sources)})."
+        )
+    pairs = list(zip(shapes.items(), chosen, strict=True))
+    for (name, wanted), (source_name, towers) in pairs:
+        _check(name, wanted, source_name, towers)
+    return [towers for _, towers in chosen]
+
+
+def _listed(names, most=20):
+    names = [shown(name, 40)[1:-1] for name in names]
+    more = ", ..." if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def refolded(weights, source, target):
@@ -187,12 +216,9 @@ def _by_layer(named):
     return towers
 
 
-def _check(name, towers, source_name, values):
-    shapes = [tuple(np.shape(value)) for value in values]
-    wanted = [
-        (*first.shape[:-1], first.shape[-1] * len(towers))
-        for first in towers[0].weights
-    ]
+def _check(name, wanted, source_name, towers):
+    source_name = shown(source_name)[1:-1]
+    shapes = _joined_shapes(towers)
     if shapes != wanted:
         told = ""
         found, right = (
@@ -204,10 +230,29 @@ def _check(name, towers, source_name, values):
             told = ", as of images of another size or padding"
         raise ValueError(
             f"The weights of {source_name} do not fit {name}: expected the "
-            f"shapes {wanted}, received {shapes}{told}."
+            f"shapes {wanted}, received {_few(shapes)}{told}."
         )
-    if not all(np.isfinite(value).all() for value in values):
+    if not all(np.isfinite(v).all() for values in towers for v in values):
         raise ValueError(
             f"The weights of {source_name} hold values that are not finite "
             "numbers; the source is damaged or its training diverged."
         )
+
+
+def _joined_shapes(towers):
+    """The shapes of a layer's arrays, those of its towers put together."""
+    shapes = [[tuple(np.shape(v)) for v in values] for values in towers]
+    first, *others = shapes
+    for other in others:
+        if [s[:-1] for s in other] != [s[:-1] for s in first]:
+            return shapes
+        first = [
+            (*one[:-1], one[-1] + two[-1]) if one else one
+            for one, two in zip(first, other, strict=True)
+        ]
+    return first
+
+
+def _few(shapes, most=6):
+    more = ", ..." if len(shapes) > most else ""
+    return f"[{', '.join(map(str, shapes[:most]))}{more}]"

@@ -9,6 +9,7 @@ import mmap
 
 import numpy as np
 
+from keras_alexnet.opening import MOST_BYTES
 from keras_alexnet.opening import open_regular
 
 # Kinds of fields. A table (dict of number -> (name, kind)) is the kind of a
@@ -40,7 +41,7 @@ def read_message(path, table):
         # Only what is read gets into memory, whatever size a file claims.
         # The map lives as long as a view of it.
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return _message(memoryview(data), table, [MOST_FIELDS])
+    return _message(memoryview(data), table, [MOST_FIELDS, MOST_BYTES])
 
 
 def _message(data, table, left):
@@ -120,6 +121,10 @@ def _rows(data, at, count, step):
 def _value(kind, wire, value, left, name):
     if isinstance(kind, dict) and wire == 2:
         return _message(value, kind, left)
+    if isinstance(kind, str) and kind in (*DTYPES, BYTES):
+        left[1] -= len(value) if wire else 0
+        if left[1] < 0:
+            raise ValueError("it holds more numbers than an AlexNet")
     if kind == BYTES and wire == 2:
         return value
     if kind == TEXT and wire == 2:

@@ -9,6 +9,7 @@ import os
 import pickle
 import struct
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -129,6 +130,14 @@ def zipped(records, compression=zipfile.ZIP_STORED):
     return file.getvalue()
 
 
+def claiming(archive, name, size):
+    """The same archive, whose list says another size of a record."""
+    data = bytearray(archive)
+    place = data.rindex(name.encode()) - 46 + 24
+    data[place : place + 4] = struct.pack("<I", size)
+    return bytes(data)
+
+
 def npy(steps, descr="|O", shape="()"):
     """An .npy file of one Python object."""
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}"
@@ -186,6 +195,19 @@ def _keras_1(root, layer="conv_1", weight="conv_1_W"):
     group = root.require_group("conv_1")
     group.attrs["weight_names"] = np.array([weight.encode()])
     return group
+
+
+def _packed(root, filters, data, pieces=1):
+    """A dataset of pieces of 4 MB, each of them these bytes."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((2**20,))
+    for kind in filters:
+        plan.set_deflate(9) if kind == 1 else plan.set_fletcher32()
+    space = h5py.h5s.create_simple((max(pieces, 1) * 2**20,))
+    group, float32 = _keras_1(root).id, h5py.h5t.IEEE_F32LE
+    dataset = h5py.h5d.create(group, b"conv_1_W", float32, space, plan)
+    for piece in range(pieces):
+        dataset.write_direct_chunk((piece * 2**20,), data)
 
 
 def _gadgets(marker):
@@ -336,15 +358,24 @@ def _zip_tricks():
     large = bytearray(good)  # its central directory says 4 GB for the storage
     place = good.rindex(b"archive/data/0") - 46
     large[place + 20 : place + 28] = b"\xf0\xff\xff\xff" * 2
-    zeros = bytes(50_000_000)
+    zeros = bytes(5_000_000)
     bomb = {"archive/data.pkl": program(b"}"), "archive/data/0": zeros}
+    bomb = zipped(bomb, zipfile.ZIP_DEFLATED)
+    long = program(b"N" * 5_000_000)
+    long = zipped({"archive/data.pkl": long}, zipfile.ZIP_DEFLATED)
+    packed = {"archive/data.pkl": program(b"}")}
     many = {"archive/data.pkl": b""} | {f"{i:060}": b"" for i in range(12_000)}
     big_end = {"archive/data.pkl": program(b"}"), "archive/byteorder": b"big"}
     slip = {"archive/data.pkl": program(b"}"), "../../evil": b"evil"}
     return {
         "flipped.pth": (bytes(flipped), "CRC"),
         "large_record.pth": (bytes(large), "larger than the file"),
-        "bomb.pth": (zipped(bomb, zipfile.ZIP_DEFLATED), "compressed"),
+        "bomb.pth": (
+            claiming(bomb, "archive/data/0", 2**31),
+            "larger than the file can be",
+        ),
+        "hidden_bomb.pth": (claiming(long, "archive/data.pkl", 9), "CRC"),
+        "bzip2.pth": (zipped(packed, zipfile.ZIP_BZIP2), "unknown way"),
         "many_records.pth": (zipped(many), "list of records is too long"),
         "big_endian.pth": (zipped(big_end), "order of bytes"),
         "slip.pth": (zipped(slip), "leads out"),
@@ -432,10 +463,11 @@ def _keras_files():
     slip = records | {"../../assets/evil": b""}
     link = h5_file(lambda f: f.update(layers=h5py.ExternalLink("x.h5", "/")))
     deflated = zipped(records, zipfile.ZIP_DEFLATED)
+    deflated = claiming(deflated, "model.weights.h5", 10**9)
     npz = {"config.json": config, "model.weights.npz": b""}
     return files | {
         "slip.keras": (zipped(slip), "leads out"),
-        "bomb.keras": (deflated, "compressed"),
+        "bomb.keras": (deflated, "larger than the file can be"),
         "no_hdf5.keras": (zipped(records), "damaged"),
         "npz.keras": (zipped(npz), "without model.weights.h5"),
         "no_config.keras": (
@@ -486,9 +518,37 @@ def _hdf5_files(folder):
 
     @case("zeros", "larger than the file")
     def _(root):
+        _packed(root, [1], zlib.compress(bytes(2**22)), pieces=100)
+
+    @case("inflating", "unpacks to more")
+    def _(root):
+        _packed(root, [1], zlib.compress(bytes(2**23)))
+
+    @case("stacked", "unknown way")
+    def _(root):
+        _packed(root, [1, 1], zlib.compress(zlib.compress(bytes(2**23))))
+
+    @case("half_a_piece", "another size")
+    def _(root):
+        _packed(root, [1], zlib.compress(bytes(2**21)))
+
+    @case("checksum", "checksum")
+    def _(root):
+        _packed(root, [3], bytes(2**22) + b"sums")
+
+    @case("lacking", "lacks a part")
+    def _(root):
+        _packed(root, [1], zlib.compress(bytes(2**22)), pieces=0)
+
+    @case("crumbs", "too many pieces")
+    def _(root):
         _keras_1(root).create_dataset(
-            "conv_1_W", data=np.zeros(8_000_000, "<f4"), compression="gzip"
+            "conv_1_W", (300_000,), "<f4", chunks=(1,), compression="gzip"
         )
+
+    @case("never_written", "holds no numbers")
+    def _(root):
+        _keras_1(root).create_dataset("conv_1_W", (1000, 1000), "<f4")
 
     @case("chunk", "larger than the file")
     def _(root):

@@ -1,12 +1,14 @@
 """Files of weights that need no other framework, and the command `convert`."""
 
 import json
+import time
 import zipfile
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from untrained import random_run
 
 import keras_alexnet as ka
@@ -175,12 +177,12 @@ def executing(config):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (huge, "would have .* parameters, the source has 83,428"),
+        (huge, "no shape of whole numbers"),
         (worded, "no shape of whole numbers"),
         (executing, "its activation is not a name"),
         (lambda config: config.update(layers=3), "cannot be read"),
         (lambda config: config.update(variant="bert"), "no variant 'bert'"),
-        (lambda config: config.update(padding="wide"), "`padding` must be"),
+        (lambda config: config.update(padding="wide"), "no padding 'wide'"),
         (
             lambda config: config.update(class_names=["a", "b"]),
             "4 classes and 2 n",
@@ -252,6 +254,102 @@ def onnx_file(path, *nodes, **tensors):
     )
     onnx.save(onnx.helper.make_model(graph), path)
     return path
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c["config"].update(variant=[]), "no variant"),
+        (lambda c: c["config"].update(padding=[1] * 10**5), "no padding"),
+        (lambda c: c["config"].update(checks_range="x"), "neither true"),
+        (lambda c: c.update(registered_name=None), "has 8 layers"),
+        (lambda c: c.update(registered_name=5), "has 8 layers"),
+        (lambda c: c.update(config=None), "has 8 layers"),
+        *(
+            (
+                lambda c, n=name: c["config"]["layers"][2]["config"].update(
+                    name=n
+                ),
+                "layers that are none",
+            )
+            for name in (None, 3, [], {}, True)
+        ),
+        *(
+            (
+                lambda c, s=shape: c["config"]["layers"][0]["config"].update(
+                    batch_shape=s
+                ),
+                "no shape of whole",
+            )
+            for shape in (5, "abcd", [], [None] * 5, [None, 2.5, 1, 1], {})
+        ),
+    ],
+)
+def test_configs_with_other_things_in_them(change, sentence, small, tmp_path):
+    path = tmp_path / "odd.keras"
+    with zipfile.ZipFile(small) as old:
+        records = {name: old.read(name) for name in old.namelist()}
+    config = json.loads(records["config.json"])
+    change(config)
+    records["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in records.items():
+            new.writestr(name, data)
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        ka.convert_weights(path)
+    assert len(str(refusal.value)) < 2000
+
+
+def test_shapes_are_compared_before_anything_is_made(tmp_path):
+    """The last bias alone would make a network of 18 GB."""
+    path = tmp_path / "net.safetensors"
+    tensors = {"conv1.weight": np.zeros((2, 1, 1, 1), "float32")}
+    tensors["fc8.weight"] = np.zeros((550_000, 2), "float32")
+    save_file(tensors, path)
+    for variant in ("alexnet", "lenet5"):
+        start = time.process_time()
+        with pytest.raises(ValueError, match="layers with weights"):
+            ka.convert_weights(path, variant)
+        with pytest.raises(ValueError, match="layers with weights"):
+            ka.AlexNet(variant, weights=path)
+        assert time.process_time() - start < 5
+    weights = ka.grouped_weights(ka.AlexNet("lenet5"))
+    weights["fc5"] = [np.zeros((84, 1), "float32"), np.zeros(550_000, "f4")]
+    with pytest.raises(ValueError, match=r"fc5: expected.*\(84, 550000\)"):
+        ka.convert_weights(weights, "lenet5")
+
+
+@pytest.mark.parametrize("place", ["conv1.weight", "fc2.weight", "fc2.bias"])
+def test_a_single_number_is_no_array(place, tmp_path):
+    path = tmp_path / "net.safetensors"
+    tensors = {
+        "conv1.weight": np.zeros((2, 1, 3, 3), "float32"),
+        "fc2.weight": np.zeros((3, 8), "float32"),
+        "fc2.bias": np.zeros(3, "float32"),
+    }
+    save_file({**tensors, place: np.ones((), "float32")}, path)
+    with pytest.raises(ValueError, match="no kernel of two|1 biases for"):
+        ka.convert_weights(path, "lenet5")
+
+
+@pytest.mark.parametrize("name", ["size", "alpha", "beta", "bias"])
+@pytest.mark.parametrize(
+    "value", ["text", [1.0, 2.0], [1, 2], ["a"], np.ones(3, "float32")]
+)
+def test_an_attribute_that_is_no_number(name, value, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    if isinstance(value, np.ndarray):
+        value = onnx.numpy_helper.from_array(value)
+    path = onnx_file(
+        tmp_path / "net.onnx",
+        ("Conv", ["x", "w", "bias"], ["a"], {}),
+        ("LRN", ["a"], ["b"], {"size": 5, name: value}),
+        ("MaxPool", ["b"], ["c"], {}),
+        w=KERNEL,
+        bias=BIAS,
+    )
+    with pytest.raises(ValueError, match=f"'{name}' is no number"):
+        read_weights(path)
 
 
 KERNEL = np.arange(4 * 3 * 9, dtype="float32").reshape(4, 3, 3, 3)

@@ -1,7 +1,10 @@
 """Features of images and their neighbors, recomputed by NumPy."""
 
+import io
 import json
 import shutil
+import struct
+import zipfile
 
 import chosen_weights
 import keras
@@ -174,6 +177,65 @@ def test_a_damaged_file_is_refused(tmp_path):
         ka.Features.load(file)
     with pytest.raises(ValueError, match="features` has written"):
         ka.Features.load(tmp_path / "gone.npz")
+
+
+FEATURES = {
+    "features": np.ones((3, 4), "float32"),
+    "layer": np.array("fc7"),
+    "files": np.array(["a.jpg", "b.jpg", "c.jpg"]),
+    "labels": np.array([0, 1, 1]),
+    "class_names": np.array(["cat", "dog"]),
+}
+
+
+def test_a_packed_file_is_read(tmp_path):
+    np.savez_compressed(tmp_path / "found.npz", **FEATURES)
+    found = ka.Features.load(tmp_path / "found.npz")
+    np.testing.assert_array_equal(found.values, FEATURES["features"])
+    assert found.files.tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert (found.layer, found.class_names) == ("fc7", ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("features", np.float32(1)),
+        ("features", np.array(["a", "b", "c"])),
+        ("features", np.ones((3, 4), "complex64")),
+        ("features", np.array([{}, None, []], object)),
+        ("layer", np.array(["a", "b"])),
+        ("layer", np.array(3)),
+        ("files", np.arange(3)),
+        ("files", np.array(["a", "b"])),
+        ("labels", np.array([0, 1, 2])),
+        ("labels", np.array([0, -1, 1])),
+        ("labels", np.array([0.0, 1.0, 1.0])),
+        ("class_names", np.array("cat")),
+        ("class_names", np.zeros(2, [("a", "f4")])),
+    ],
+)
+def test_a_file_of_other_things_is_refused(tmp_path, name, value):
+    np.savez(tmp_path / "found.npz", **{**FEATURES, name: value})
+    with pytest.raises(ValueError, match="features` has written"):
+        ka.Features.load(tmp_path / "found.npz")
+
+
+def test_a_file_that_unpacks_to_far_more_is_refused(tmp_path):
+    """A gigabyte in 1 MB, or a shape that is not there."""
+    path = tmp_path / "found.npz"
+    pieces = {"descr": "<f4", "fortran_order": False, "shape": (2**28,)}
+    data = io.BytesIO()
+    np.lib.format.write_array_header_1_0(data, pieces)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", data.getvalue() + bytes(1000))
+    with pytest.raises(ValueError, match="another size than it says"):
+        ka.Features.load(path)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"features.npy") - 46 + 24
+    data[place : place + 4] = struct.pack("<I", 2**30)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="larger than the file can be"):
+        ka.Features.load(path)
 
 
 def brute_force(values, queries, count, own):

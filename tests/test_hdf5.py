@@ -314,6 +314,62 @@ def of_kind(path):
     return path.endswith((".keras", ".h5"))
 
 
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<f2", "<i4"])
+@pytest.mark.parametrize(
+    "packed",
+    [
+        {"compression": "gzip", "shuffle": True, "fletcher32": True},
+        {"compression": "gzip", "libver": "latest"},
+        {"fletcher32": True},
+        {"shuffle": True},
+        {"chunks": (7, 5)},
+        {"chunks": (7, 5), "maxshape": (None, 23), "libver": "latest"},
+    ],
+    ids=lambda packed: "-".join(packed),
+)
+def test_packed_numbers_are_those_that_h5py_reads(tmp_path, packed, dtype):
+    """Pieces that do not divide the shape, of all orders of bytes."""
+    packed = dict(packed)
+    values = np.random.default_rng(0).normal(0, 99, (31, 23)).astype(dtype)
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w", libver=packed.pop("libver", None)) as file:
+        packed.setdefault("chunks", (13, 6))
+        file.create_dataset("layers/dense/vars/0", data=values, **packed)
+    with h5py.File(path) as file:
+        expected = file["layers/dense/vars/0"][()]
+    ((found,),) = read_keras(path)[0].values()
+    kind = "int32" if dtype == "<i4" else "float32"
+    np.testing.assert_array_equal(found, expected.astype(kind))
+    assert found.dtype == kind
+
+
+def test_a_flipped_bit_of_packed_numbers_is_found(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    values = np.arange(4000, dtype="<f4").reshape(40, 100)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "layers/dense/vars/0", data=values, fletcher32=True
+        )
+        assert data.id.get_chunk_info(0).size >= 100
+        start = data.id.get_chunk_info(0).byte_offset
+    good = path.read_bytes()
+    for place in range(start, start + 200, 7):
+        damaged = bytearray(good)
+        damaged[place] ^= 16
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="against its checksum"):
+            read_keras(path)
+
+
+def test_a_keras_file_that_was_zipped_again(tmp_path):
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(700)])
+    path = save(model, tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as old:
+        records = {name: old.read(name) for name in old.namelist()}
+    path.write_bytes(hostile.zipped(records, zipfile.ZIP_DEFLATED))
+    assert_same(read_keras(path)[0], model)
+
+
 def test_hostile_files_are_refused(tmp_path, monkeypatch):
     """With its reason and soon (alone within a second each; the process that
     runs all tests is large and slow); nothing runs, nothing is written."""

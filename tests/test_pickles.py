@@ -4,6 +4,7 @@ import collections
 import os
 import pickle
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -284,6 +285,34 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch):
         assert message.isprintable(), message
     assert sorted(os.listdir()) == before
     assert hostile.MARKER not in before
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda i: hostile.number(i * (2**61 - 1)),  # all of hash 0
+        lambda i: hostile.number(i << 45),
+        lambda i: b"G" + struct.pack(">d", i * 2.0**300),
+    ],
+    ids=["whole", "shifted", "floating"],
+)
+def test_numbers_that_collide_are_no_slower(tmp_path, key):
+    """49,000 of them took a minute."""
+    pairs = b"".join(key(i) + b"N" for i in range(1, 30_000))
+    path = tmp_path / "net.pth"
+    path.write_bytes(hostile.pth(b"}(" + pairs + b"u"))
+    start = time.process_time()
+    with pytest.raises(ValueError, match="NoneType, no tensor"):
+        read_pth(path)
+    assert time.process_time() - start < 5
+
+
+def test_a_long_text_that_is_no_bytes_is_refused(tmp_path):
+    """A single character would make four bytes of each of the others."""
+    path = tmp_path / "net.pth"
+    path.write_bytes(hostile.pth(hostile.text("a" * 10**6 + "\U0001f600")))
+    with pytest.raises(ValueError, match="long text, no bytes"):
+        read_pth(path)
 
 
 def test_hostile_files_do_not_fill_the_memory(tmp_path):

@@ -5,6 +5,7 @@ import json
 import multiprocessing.pool
 import os
 import random
+import struct
 import subprocess
 import sys
 import tarfile
@@ -18,10 +19,12 @@ import pytest
 from PIL import Image
 
 from keras_alexnet import geometry
+from keras_alexnet.images import Examples
 from keras_alexnet.reading import BadImageError
 from keras_alexnet.reading import read_bytes
 from keras_alexnet.reading import read_image
 from keras_alexnet.reading import read_picture
+from keras_alexnet.sources import Source
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples.tar"
 MUTATIONS = 10_000
@@ -194,6 +197,57 @@ def test_limits_of_what_is_refused():
     thin = bad_files.encoded(bad_files.picture(1_001, 1), "PNG")
     with pytest.raises(BadImageError, match="is 1x1001 pixels, too thin"):
         read_image(thin)
+
+
+def test_a_file_larger_than_any_photo_is_refused(tmp_path):
+    """5 GB that take no place on the disk."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(bad_files.encoded(bad_files.picture(), "JPEG"))
+    os.truncate(path, 5 * 2**30)
+    start = time.perf_counter()
+    with pytest.raises(BadImageError, match="at most 269,484,032 are read"):
+        read_bytes(path)
+    assert time.perf_counter() - start < 1
+    with pytest.raises(BadImageError, match="is empty"):
+        read_bytes("/proc/self/maps")
+
+
+def test_a_jpeg_with_many_scans_is_refused():
+    """Each of them goes through all pixels again."""
+    jpeg = bad_files.encoded(
+        Image.new("RGB", (2_000, 2_000)), "JPEG", progressive=True
+    )
+    last = jpeg.rindex(b"\xff\xda")
+    many = jpeg[:last] + jpeg[last:-2] * 300 + b"\xff\xd9"
+    with pytest.raises(BadImageError, match="pixels in 3.. scans"):
+        read_picture(many)
+    assert read_picture(jpeg).size == (2_000, 2_000)
+    # Scans of a small picture in the EXIF data are not its own.
+    thumbnails = b"Exif\0\0" + b"\xff\xda\0\2" * 400
+    marker = b"\xff\xe1" + struct.pack(">H", len(thumbnails) + 2)
+    photo = jpeg[:2] + marker + thumbnails + jpeg[2:]
+    assert read_picture(photo).size == (2_000, 2_000)
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\0", b"\xff\xfe\0\2"])
+def test_a_jpeg_whose_header_does_not_end_is_refused(filling):
+    """Pillow would take a minute for 30 MB of it."""
+    jpeg = bad_files.encoded(bad_files.picture(), "JPEG")
+    gray = bad_files.encoded(bad_files.picture().convert("L"), "JPEG")
+    for data in (jpeg, gray):
+        start = time.process_time()
+        with pytest.raises(BadImageError, match="header without an end"):
+            read_picture(data[:2] + filling * 10**6 + data[2:], 1)
+        assert time.process_time() - start < 5
+
+
+def test_a_thin_image_is_not_resized_to_any_size():
+    thin = bad_files.encoded(bad_files.picture(1, 1_000), "PNG")
+    examples = Examples(np.array(["thin.png"]), [0], ("",))
+    source = Source(examples, 4_096, None, 3)
+    source.file = lambda index: thin
+    with pytest.raises(BadImageError, match="too thin to be resized to a sho"):
+        source.center_crop(0, 227)
 
 
 def test_threads_do_not_share_memory():
