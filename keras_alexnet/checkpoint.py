@@ -7,10 +7,9 @@ import re
 import warnings
 from dataclasses import fields
 
-import numpy as np
-
 from keras_alexnet import recipes
 from keras_alexnet.architectures import get_architecture
+from keras_alexnet.arrays import load_array
 from keras_alexnet.files import NewerVersion
 from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
@@ -19,6 +18,7 @@ from keras_alexnet.files import is_temporary
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.model import AlexNet
+from keras_alexnet.opening import read_text
 from keras_alexnet.pixels import PixelsToInput
 from keras_alexnet.saving import MARGIN_BYTES
 from keras_alexnet.saving import StateFolder
@@ -28,6 +28,8 @@ from keras_alexnet.variations import VARIATIONS
 from keras_alexnet.variations import with_dropout
 from keras_alexnet.variations import with_initialization
 from keras_alexnet.weight_files import checked_names
+from keras_alexnet.weight_files import read_weights
+from keras_alexnet.weights import put_weights
 
 FORMAT = 1  # of results.json; version 0.1.0 wrote no number
 PICTURES = ("curves.png", "confusion_matrix.png")
@@ -59,7 +61,7 @@ class Run:
 
     def _read(self, name, parse):
         try:
-            return parse(self.path(name).read_text())
+            return parse(read_text(self.path(name)))
         except OSError as error:
             raise ValueError(
                 f"{str(self.folder)!r} is not a run folder: {error.filename} "
@@ -68,7 +70,7 @@ class Run:
             ) from error
         except NewerVersion as error:
             raise ValueError(f"{str(self.folder)!r}: {error}") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"The run folder {str(self.folder)!r} is damaged: {name} "
                 f"cannot be used: {error}"
@@ -166,14 +168,7 @@ class Run:
         """
         mean_image = None
         if self.recipe.mean == "image":
-            path = self.path(MEAN_IMAGE)
-            try:
-                mean_image = np.load(path)
-            except (OSError, ValueError) as error:
-                raise ValueError(
-                    f"{str(path)!r} cannot be read: {error}; the network "
-                    "needs the mean image of its training."
-                ) from error
+            mean_image = self._mean_image()
         return PixelsToInput(
             self.architecture
             if self.recipe.variations
@@ -181,6 +176,23 @@ class Run:
             mean_image=mean_image,
             training_divisor=self.recipe.training_divisor,
         )
+
+    def _mean_image(self):
+        path = self.path(MEAN_IMAGE)
+        try:
+            image = load_array(path, "the mean image of a training")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{str(path)!r} cannot be read: {error}; the network needs "
+                "the mean image of its training."
+            ) from error
+        side = self.recipe.resize_pixels
+        if image.shape != (side, side, 3) or image.dtype.kind != "f":
+            raise ValueError(
+                f"{str(path)!r} is not the mean image of this training: "
+                f"expected ({side}, {side}, 3), found {image.shape}."
+            )
+        return image
 
     @property
     def architecture(self):
@@ -225,16 +237,9 @@ class Run:
             )
         model = self.build_model(**kwargs)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the error says it all
-                model.load_weights(weights)
-        except (
-            OSError,
-            KeyError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
+            # Compares shapes first: Keras' own reader believes the file.
+            put_weights(model, read_weights(weights).layers)
+        except ValueError as error:
             raise ValueError(
                 f"{str(weights)!r} is damaged, or is not of this run's "
                 f"network, and cannot be read: {error}"
@@ -316,10 +321,10 @@ def check_folder(folder):
     if holds_only(folder):
         return
     try:
-        recipes.from_json((folder / "recipe.json").read_text())
+        recipes.from_json(read_text(folder / "recipe.json"))
     except NewerVersion as error:
         raise ValueError(f"{str(folder)!r}: {error}") from error
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(folder)!r} is not empty, and is not a run folder that "
             "`keras-alexnet train` has written; choose another folder."
@@ -335,8 +340,8 @@ def is_finished(folder):
 def is_run(folder):
     """Whether a folder is one that a training was started in."""
     try:
-        recipes.from_json((pathlib.Path(folder) / "recipe.json").read_text())
-    except (OSError, TypeError, ValueError):
+        recipes.from_json(read_text(pathlib.Path(folder) / "recipe.json"))
+    except (OSError, TypeError, ValueError, RecursionError):
         return False
     return True
 
