@@ -164,15 +164,7 @@ def fed_with_pixels(run, image_channels, strategy):
     model.accumulation_steps = recipe.accumulation_steps
     with strategy.scope():
         model.compile(
-            PaperSGD(
-                recipe.learning_rate,
-                recipe.momentum,
-                recipe.weight_decay,
-                recipe.bias_rate,
-                recipe.bias_decay,
-                dict(recipe.layer_decay),
-                global_clipnorm=recipe.global_clipnorm,
-            ),
+            _optimizer(recipe),
             keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True,
                 reduction="mean_with_sample_weight",
@@ -186,3 +178,21 @@ def fed_with_pixels(run, image_channels, strategy):
 def _loss_dtype(network):
     """Double precision for a network in it; else Keras' own, float32."""
     return "float64" if network.compute_dtype == "float64" else None
+
+
+def _optimizer(recipe):
+    """The paper's rule; of a scaled loss where small gradients would be 0."""
+    optimizer = PaperSGD(
+        recipe.learning_rate,
+        recipe.momentum,
+        recipe.weight_decay,
+        recipe.bias_rate,
+        recipe.bias_decay,
+        dict(recipe.layer_decay),
+        global_clipnorm=recipe.global_clipnorm,
+    )
+    if recipe.precision == "float16":
+        # `compile` does so for a model of that policy; this one, around the
+        # network, is of float32.
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

@@ -17,14 +17,14 @@ import pathlib
 import re
 import warnings
 
-import numpy as np
 import safetensors
-import safetensors.numpy
 
 from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
+from keras_alexnet.torch_files import bytes_of_array
+from keras_alexnet.torch_files import write_tensors
 
 MARGIN_BYTES = 1 << 20  # beside the values themselves
 VERSION = 1
@@ -145,10 +145,7 @@ def write_state(path, arrays, facts):
         "sha256": _digest(text, arrays),
     }
     with replacing(path) as temporary:
-        try:
-            safetensors.numpy.save_file(dict(arrays), temporary, metadata)
-        except safetensors.SafetensorError as error:
-            raise OSError(str(error)) from error
+        write_tensors(arrays, temporary, metadata)
 
 
 def read_state(path):
@@ -198,7 +195,7 @@ def _digest(facts, arrays):
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(bytes_of_array(array))
     return digest.hexdigest()
 
 

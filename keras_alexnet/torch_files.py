@@ -1,14 +1,13 @@
 """Tensors into PyTorch's files, and out of safetensors, without PyTorch."""
 
+import json
 import math
-import os
 import re
 import struct
 import zipfile
 
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
 
 from keras_alexnet.files import replacing
 from keras_alexnet.opening import MOST_BYTES
@@ -33,15 +32,54 @@ def write_safetensors(tensors, path):
     Raises:
         ValueError: if it cannot be written.
     """
-    # The package writes the memory as it is, whatever the strides.
-    tensors = {name: _contiguous(value) for name, value in tensors.items()}
     with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        except safetensors.SafetensorError as error:
-            raise ValueError(
-                f"{os.fspath(path)!r} cannot be written: {error}."
-            ) from error
+        write_tensors(tensors, temporary, {"format": "pt"})
+
+
+def write_tensors(tensors, path, metadata):
+    """Write a file in the format of safetensors, into that file itself.
+
+    The package of that name writes into another one beside it, `.tmp` and six
+    letters, which a kill would leave, and which nobody but its owner can read.
+
+    Args:
+        tensors: Dict of name -> array.
+        path: Path of the file to write.
+        metadata: Dict of texts.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    # The widest first, so that each begins at a multiple of its width.
+    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    header, end = {"__metadata__": metadata}, 0
+    for name in names:
+        value = tensors[name]
+        start, end = end, end + value.nbytes
+        header[name] = {
+            "dtype": _type_name(value.dtype),
+            "shape": value.shape,
+            "data_offsets": (start, end),
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in names:
+            file.write(bytes_of_array(tensors[name]))
+
+
+def _type_name(dtype):
+    """The format's name of a type: "F32" for float32."""
+    if dtype.name == "bool":
+        return "BOOL"
+    kind, bits = re.fullmatch(r"(b?float|u?int)(\d+)", dtype.name).groups()
+    return {"float": "F", "bfloat": "BF", "int": "I", "uint": "U"}[kind] + bits
+
+
+def bytes_of_array(array):
+    """The memory of an array in C order, without a copy where it has it."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def read_safetensors(path):

@@ -218,8 +218,9 @@ def _conclude(run, test_examples, skipped):
     with replacing(run.path("confusion_matrix.png")) as path:
         charts.plot_confusion(evaluation.confusion, run.class_names, path)
     results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
+    for folder in (run.folder, run.path("checkpoints")):
+        remove_leftovers(folder)
     run.save_results(**results)
-    remove_leftovers(run.folder)
 
 
 def train_once(recipe, workdir, **options):

@@ -16,6 +16,7 @@ import safetensors.numpy
 
 import keras_alexnet as ka
 from keras_alexnet import fitting
+from keras_alexnet import training
 from keras_alexnet.cli import main
 from keras_alexnet.cli_train import folder_for
 from keras_alexnet.interruption import Interrupted
@@ -554,6 +555,52 @@ def test_states_are_found_by_number_whatever_the_time_or_a_list(trained):
     checkpoints = Checkpoints(trained, small_model(), minutes=0)
     assert checkpoints.restore() == 9
     assert len(checkpoints.log) == 3
+
+
+def test_a_state_has_the_rights_that_the_umask_leaves(trained):
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in trained.glob("state-*.safetensors"):
+        assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_the_scale_of_a_float16_loss_is_saved_and_nothing_is_left(
+    tmp_path, monkeypatch
+):
+    """What killed writes left is gone before the results, the last file."""
+    save_results = ka.Run.save_results
+    images = np.zeros((4, 32, 32, 1), "uint8")
+    examples = ka.Examples(images, np.arange(4) % 2, ("a", "b"))
+    leftover = ".keras_alexnet-999999999-0123abcd.x"
+    hidden = []
+
+    def predict(*args, **kwargs):
+        for folder in (tmp_path, tmp_path / "checkpoints"):
+            (folder / leftover).touch()
+        return count_answers(*args, **kwargs)
+
+    def look_and_save(run, **results):
+        hidden.extend(tmp_path.rglob(".*"))
+        save_results(run, **results)
+
+    count_answers = training.count_answers
+    monkeypatch.setattr(training, "count_answers", predict)
+    monkeypatch.setattr(ka.Run, "save_results", look_and_save)
+    recipe = get_recipe(
+        "smoke",
+        data="",
+        variant="lenet5",
+        precision="float16",
+        resize_pixels=32,
+        batch_size=4,
+    )
+    ka.train(recipe, tmp_path, examples=(examples, examples), verbose=0)
+    assert (tmp_path / "results.json").exists()
+    assert not hidden
+    state = tmp_path / "checkpoints" / "state-000000001.safetensors"
+    arrays = safetensors.numpy.load_file(state)
+    (scale,) = (v for n, v in arrays.items() if n.endswith("dynamic_scale"))
+    assert scale >= 1
 
 
 def test_only_states_that_were_looked_at_are_removed(trained):

@@ -13,6 +13,7 @@ import pytest
 from keras_alexnet.torch_files import read_safetensors
 from keras_alexnet.torch_files import write_pth
 from keras_alexnet.torch_files import write_safetensors
+from keras_alexnet.torch_files import write_tensors
 
 TORCHVISION = [0, 3, 6, 8, 10]  # the places of its convolutions
 
@@ -102,6 +103,39 @@ def test_a_pth_is_aligned_stored_and_the_same_each_time(tmp_path, tensors):
         ("GLOBAL", "torch._utils _rebuild_tensor_v2"),
         ("GLOBAL", "torch FloatStorage"),
     }
+
+
+def test_safetensors_are_written_into_the_file_itself(tmp_path):
+    """The package of that name leaves `.tmp` files where it is killed, and
+    gives its files rights of their own."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    numpy_file = pytest.importorskip("safetensors.numpy")
+    tensors = {
+        "byte first": np.arange(3, dtype="uint8"),
+        "bool": np.array([True, False]),
+        "scalar": np.float64(3.5),
+        "bfloat16": np.ones(3, ml_dtypes.bfloat16),
+        "half": np.ones((2, 0), "float16"),
+        "turned": np.arange(12, dtype="int64").reshape(3, 4).T,
+        "größe": np.arange(5, dtype="uint32"),
+    }
+    path = tmp_path / "tensors"
+    path.touch(0o640)
+    before = path.stat()
+    write_tensors(tensors, path, {"said": "ä"})
+    after = path.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    found = numpy_file.load_file(path)
+    assert_same({name: found[name] for name in tensors}, tensors)
+    for name, value in tensors.items():
+        assert found[name].dtype == value.dtype
+    content = path.read_bytes()
+    (size,) = struct.unpack_from("<Q", content)
+    assert size % 8 == 0  # so that what is widest, and first, is aligned
+    header = json.loads(content[8 : 8 + size])
+    assert header.pop("__metadata__") == {"said": "ä"}
+    for name, facts in header.items():
+        assert facts["data_offsets"][0] % tensors[name].itemsize == 0
 
 
 def test_safetensors_come_back_in_the_order_of_the_network(tmp_path, tensors):
