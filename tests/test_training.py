@@ -7,13 +7,16 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import keras
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_alexnet as ka
+from keras_alexnet import training
 from keras_alexnet.cli import main
 from keras_alexnet.files import replacing
 from keras_alexnet.images import load_examples
@@ -344,8 +347,10 @@ def test_written_files_have_the_rights_of_the_umask(tmp_path):
 def test_two_devices_give_the_weights_of_one(tmp_path):
     script = """
 import sys
+import types
 import numpy as np
 import keras_alexnet as ka
+from keras_alexnet import training
 from keras_alexnet.recipes import get_recipe
 
 recipe = get_recipe("smoke", batch_size=500)
@@ -510,3 +515,16 @@ def test_a_run_that_lost_its_checkpoints_does_not_start_over(
     lost = {name for name in before if "summary" not in name}
     assert lost <= everything(folder).keys()
     assert (folder / "log.csv").read_text() == (run.path("log.csv").read_text())
+
+
+def test_of_tensorflows_end_the_reason_is_told():
+    """As it came from a shard that was cut in mid-training."""
+    message = (
+        "<stack traces unavailable>\nOSError: it has 9 bytes\n\n\t[[{{x}}]]"
+    )
+    skipped = types.SimpleNamespace(check=lambda: None)
+    with (
+        pytest.raises(ValueError, match=r"training: OSError: it has 9 bytes\."),
+        training._in_a_sentence(skipped),
+    ):
+        raise tf.errors.UnknownError(None, None, message)
