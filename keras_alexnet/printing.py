@@ -65,6 +65,8 @@ def _escaped(found):
 
 
 def printable_warning(message, category, filename, lineno, line=None):
-    """As `warnings.formatwarning`, whose place it takes."""
+    """In the place of `warnings.formatwarning`: for a person, a sentence."""
+    if category is UserWarning:
+        return f"keras-alexnet: warning: {printable(str(message))}\n"
     text = _FORMAT(message, category, filename, lineno, line)
     return printable_lines(text)

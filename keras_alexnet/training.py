@@ -161,7 +161,7 @@ def _in_a_sentence(skipped):
         yield
     except tf.errors.OpError as error:
         skipped.check()  # says it itself, where that was the reason
-        noise = ("Detected at", "File ", "Graph execution", "[[")
+        noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
         lines = [line.strip() for line in error.message.splitlines()]
         told = [line for line in lines if line and not line.startswith(noise)]
         reason = told[0].rstrip(".") if told else type(error).__name__

@@ -130,8 +130,10 @@ def test_warnings(capsys, monkeypatch):
         warnings.simplefilter("always")
         # As an application sees it: pytest's own recording is put aside.
         text = warnings.formatwarning(f"a{ESC}", UserWarning, "file.py", 1)
-    assert r"UserWarning: a\x1b[31m" in text
-    assert "\x1b" not in text
+        of_code = warnings.formatwarning(f"a{ESC}", FutureWarning, "a.py", 1)
+    assert text == "keras-alexnet: warning: a\\x1b[31m\n"
+    assert r"a.py:1: FutureWarning: a\x1b[31m" in of_code
+    assert "\x1b" not in of_code
 
 
 def test_a_terminal_of_few_letters(tmp_path):

@@ -7,11 +7,13 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import keras
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 import train_noise
 from movement import BOUNDS
 from movement import apart
@@ -19,6 +21,7 @@ from movement import distance
 from train_noise import assert_same_steps
 
 import keras_alexnet as ka
+from keras_alexnet import training
 from keras_alexnet.cli import main
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
@@ -532,3 +535,16 @@ def test_a_run_that_lost_its_checkpoints_does_not_start_over(
     lost = {name for name in before if "summary" not in name}
     assert lost <= everything(folder).keys()
     assert (folder / "log.csv").read_text() == (run.path("log.csv").read_text())
+
+
+def test_of_tensorflows_end_the_reason_is_told():
+    """As it came from a shard that was cut in mid-training."""
+    message = (
+        "<stack traces unavailable>\nOSError: it has 9 bytes\n\n\t[[{{x}}]]"
+    )
+    skipped = types.SimpleNamespace(check=lambda: None)
+    with (
+        pytest.raises(ValueError, match=r"training: OSError: it has 9 bytes\."),
+        training._in_a_sentence(skipped),
+    ):
+        raise tf.errors.UnknownError(None, None, message)
