@@ -52,6 +52,12 @@ class Placed(keras.layers.Wrapper):
             super().build(input_shape)
 
     def call(self, inputs, training=False):
+        if isinstance(self.layer, keras.layers.Activation):
+            # Keras notes on a softmax's result what it was made of, and takes
+            # the loss from that. From a probability below 1e-7 it could take
+            # neither the loss nor a gradient.
+            with tf.device(self.device):
+                return self.layer(inputs)
         single = not isinstance(inputs, list | tuple)
 
         @tf.custom_gradient
@@ -136,7 +142,10 @@ def two_device_alexnet(variant="alexnet", devices=("GPU:0", "GPU:1"), **kwargs):
         else row
         for row in architecture.rows
     )
-    model = AlexNet(replace(architecture, rows=rows), **kwargs)
+    architecture = replace(architecture, rows=rows)
+    # A layer of its own, see `Placed.call`.
+    activation = kwargs.pop("classifier_activation", "softmax")
+    model = AlexNet(architecture, classifier_activation=None, **kwargs)
 
     def place(layer):
         copy = layer.__class__.from_config(layer.get_config())
@@ -145,4 +154,8 @@ def two_device_alexnet(variant="alexnet", devices=("GPU:0", "GPU:1"), **kwargs):
     # Copying makes new values; these keep the seed's.
     placed = keras.models.clone_model(model, clone_function=place)
     placed.set_weights(model.get_weights())
-    return placed
+    if activation is None or not kwargs.get("include_top", True):
+        return placed
+    answers = keras.layers.Activation(activation, name="probabilities")
+    outputs = Placed(answers, devices[0])(placed.output)
+    return keras.Model(placed.inputs, outputs, name=placed.name)
