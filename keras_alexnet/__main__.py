@@ -17,7 +17,9 @@ def main():
 
             return main()
     except KeyboardInterrupt as stop:
-        print(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        from keras_alexnet.printing import say
+
+        say(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
     finally:
         _obey_silently()

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from keras_alexnet.reading import LARGEST_FILE
+
 
 def digest_of(image):
     """SHA-256 of an image file's bytes, or of pixels and their shape.
@@ -14,7 +16,8 @@ def digest_of(image):
             channels)`.
 
     Returns:
-        Hexadecimal digits; "" for what cannot be read.
+        Hexadecimal digits; "" for what cannot be read, or is larger than what
+        is read.
     """
     if not isinstance(image, str):
         pixels = np.ascontiguousarray(image)
@@ -24,6 +27,8 @@ def digest_of(image):
         return digest.hexdigest()
     try:
         if not os.path.isfile(image):  # a pipe would never end
+            return ""
+        if os.path.getsize(image) > LARGEST_FILE:
             return ""
         with open(image, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

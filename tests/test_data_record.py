@@ -133,6 +133,12 @@ def make_unreadable(photos):
     path.symlink_to("nowhere")
 
 
+def make_larger_than_any_photo(photos):
+    path = photos / "ants" / "02.png"
+    path.touch()
+    os.truncate(path, 5 * 2**30)  # sparse
+
+
 def make_parts(photos):
     """The same photos, as `train` and `val`."""
     for part, first in (("train", "0"), ("val", "1")):
@@ -152,6 +158,7 @@ CHANGES = {
     exchange_two: "2 have another class",
     move_to_the_other_class: "1 have another class",
     make_unreadable: "1 have other contents",
+    make_larger_than_any_photo: "1 have other contents",
     make_parts: "are in another part",
 }
 
@@ -159,12 +166,12 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_other_images_are_refused(place, change):
     change(place / "photos")
-    before = contents(place)
+    before = contents(place / "stopped")
     with pytest.raises(ValueError, match="The images have changed") as error:
         train(recipe_for(place / "photos"), place / "stopped")
     assert CHANGES[change] in str(error.value)
     assert "--weights" in str(error.value)  # how to go on on purpose
-    assert contents(place) == before
+    assert contents(place / "stopped") == before
 
 
 def rename_all(photos):

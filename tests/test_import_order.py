@@ -23,7 +23,7 @@ LEVELS = {
     "dropout": 1,
     "counting": 1,
     "steps": 1,
-    "content": 0,
+    "content": 0.1,
     "files": 0,
     "pages": 0,
     "imagenet": 0.2,
