@@ -35,3 +35,12 @@ def memory_is_given_back():
     """Models are cycles; Python counts such objects, not their gigabytes."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def operations_are_free_again():
+    """`deterministic=True` holds for the process, and forbids XLA."""
+    from tensorflow.python.framework import config
+
+    yield
+    config.disable_op_determinism()

@@ -56,7 +56,7 @@ def page(tmp_path_factory):
         crop_pixels=67,
     )
     run.save_results(**ka.evaluate(run).to_dict())
-    row = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.4}
+    row = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.5}
     run.write_log([{"epoch": epoch, **row} for epoch in range(40)])
     run.path("skipped.csv").write_text(f"file,reason\n{'x/' * 99}a.jpg,bad\n")
     return ka.write_report(run)
