@@ -22,16 +22,22 @@ def main():
         say(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
     finally:
-        _obey_silently()
+        _pass_over_one()
 
 
-def _obey_silently():
-    """What comes while the process ends anyway kills it, without traceback."""
+def _pass_over_one():
+    """A second Ctrl-C, pressed in haste, leaves `atexit` handlers their time.
+
+    One more ends the process, without a traceback, also where they hang.
+    """
     import signal
+
+    def pass_over(number, _):
+        signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, pass_over)
 
 
 if __name__ == "__main__":

@@ -223,3 +223,31 @@ def test_a_signal_while_it_starts_is_one_sentence(
             process.kill()
     assert process.returncode == code
     assert errors == "keras-alexnet: interrupted\n"
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, -signal.SIGTERM)])
+def test_handlers_at_the_exit_survive_one_signal(times, code):
+    script = (
+        "import atexit, sys, time\n"
+        "from keras_alexnet.__main__ import main\n"
+        "def flush():\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(1.5)\n"
+        "    print('flushed')\n"
+        "atexit.register(flush)\n"
+        "sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "variants"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while "begun" not in process.stdout.readline():
+            assert process.poll() is None
+        for _ in range(times):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (code, "")
+    assert output == ("flushed\n" if times == 1 else "")
