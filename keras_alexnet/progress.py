@@ -1,12 +1,10 @@
 """Long work shows where it is."""
 
-import contextlib
 import time
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn
-from rich.progress import MofNCompleteColumn
 from rich.progress import Progress
 from rich.progress import TextColumn
 from rich.progress import TimeRemainingColumn
@@ -93,24 +91,3 @@ class TrainingProgress(keras.callbacks.Callback):
         if not self._seconds:
             return ""
         return f"{self.batch_size * self._steps / self._seconds:.1f} images/s"
-
-
-@contextlib.contextmanager
-def counted(description, total, verbose=True):
-    """A bar on stderr, and the function that advances it by a count.
-
-    Args:
-        description: What is done.
-        total: How many times; `None` if that is not known.
-        verbose: Whether it is shown.
-    """
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not verbose,
-    ) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda count=1: bar.advance(task, count)

@@ -17,6 +17,7 @@ LEVELS = {
     "recipes": 0.8,
     "interruption": 0,
     "ending": 0,
+    "bar": 0,
     "progress": 0,
     "printing": -0.5,
     "quiet": 0.1,
