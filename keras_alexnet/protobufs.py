@@ -15,7 +15,8 @@ from keras_alexnet.protobuf_tables import NET
 from keras_alexnet.protobuf_tables import NORM_DEFAULTS
 from keras_alexnet.protobuf_tables import TENSOR_TYPES
 from keras_alexnet.protobuf_tables import V1_TYPES
-from keras_alexnet.wire import read_message
+from keras_alexnet.wire import Numbers
+from keras_alexnet.wire import open_message
 
 MOST_AXES = 8
 
@@ -34,8 +35,10 @@ def read_caffemodel(path):
     Raises:
         ValueError: if it is damaged or something else.
     """
-    with refusing(path, "a Caffe model"):
-        net = read_message(path, NET)
+    with (
+        refusing(path, "a Caffe model"),
+        open_message(path, NET) as net,
+    ):
         layers = [
             (row["name"] or "", _type(row), [_blob(b) for b in row["blobs"]])
             for row in _layers(net)
@@ -56,8 +59,11 @@ def read_caffe_norms(path):
     Raises:
         ValueError: if it is damaged or something else.
     """
-    with refusing(path, "a Caffe model"):
-        rows = _layers(read_message(path, NET))
+    with (
+        refusing(path, "a Caffe model"),
+        open_message(path, NET) as net,
+    ):
+        rows = _layers(net)
         norms = [row["lrn_param"] or {} for row in rows if _type(row) == "LRN"]
         if any(norm.get("norm_region") for norm in norms):
             raise ValueError("it normalizes within channels, not across them")
@@ -82,8 +88,11 @@ def read_mean(path):
     Raises:
         ValueError: if it is damaged or something else.
     """
-    with refusing(path, "a mean image of Caffe"):
-        mean = _blob(read_message(path, BLOB))
+    with (
+        refusing(path, "a mean image of Caffe"),
+        open_message(path, BLOB) as blob,
+    ):
+        mean = _blob(blob)
         if mean.ndim == 4 and len(mean) == 1:
             mean = mean[0]
         if mean.ndim != 3 or not mean.size:
@@ -107,8 +116,11 @@ def read_onnx(path):
         ValueError: if it is damaged or something else, or has its weights in
             other files.
     """
-    with refusing(path, "an ONNX model"):
-        graph = read_message(path, MODEL)["graph"]
+    with (
+        refusing(path, "an ONNX model"),
+        open_message(path, MODEL) as model,
+    ):
+        graph = model["graph"]
         if graph is None or not graph["node"]:
             raise ValueError("it has no nodes")
         nodes = [
@@ -154,18 +166,17 @@ def _blob(blob):
     else:
         shape = (blob["shape"] or {"dim": []})["dim"]
     values = blob["double_data"] if len(blob["double_data"]) else blob["data"]
-    with np.errstate(over="ignore"):  # infinite then, and refused as such
-        return _shaped(values, shape).astype("float32")
+    _check_shape(shape, len(values))
+    return values.read("float32").reshape(shape)
 
 
-def _shaped(values, shape):
+def _check_shape(shape, count):
     if len(shape) > MOST_AXES or min(shape, default=0) < 0:
         raise ValueError(f"an array has the shape {_text(shape)}")
-    if math.prod(shape) != len(values):
+    if math.prod(shape) != count:
         raise ValueError(
-            f"an array of shape {_text(shape)} has {len(values):,} values"
+            f"an array of shape {_text(shape)} has {count:,} values"
         )
-    return values.reshape(shape)
 
 
 def _text(shape):
@@ -186,25 +197,30 @@ def _tensor(tensor):
             "net is quantized, take the one that is not"
         )
     dtype, field = TENSOR_TYPES[kind]
-    values = tensor["raw_data"]
-    if values is None:
-        values = _typed(tensor[field], dtype, name)
-    elif len(values) % np.dtype(dtype).itemsize:
-        raise ValueError(f"{name} ends within a number")
-    else:
-        values = np.frombuffer(values, dtype)
-    if kind == FLOAT16:
-        values = values.view("<f2")
-    elif kind == BFLOAT16:  # the upper half of a float32
-        values = (values.astype("<u4") << 16).view("<f4")
-    return _shaped(values, tensor["dims"]).copy()
+    values = tensor[field]
+    if tensor["raw_data"] is not None:
+        if len(tensor["raw_data"]) % np.dtype(dtype).itemsize:
+            raise ValueError(f"{name} ends within a number")
+        values = Numbers([(tensor["raw_data"], 0)], dtype)
+    _check_shape(tensor["dims"], len(values))
+    return _read(values, kind, name).reshape(tensor["dims"])
 
 
-def _typed(values, dtype, name):
-    try:
-        return np.asarray(values, dtype)
-    except (OverflowError, ValueError) as error:
-        raise ValueError(f"{name} has numbers too large") from error
+def _read(values, kind, name):
+    """The array of a tensor's `Numbers`, or of its list of integers."""
+    dtype = np.dtype(TENSOR_TYPES[kind][0])
+    if not isinstance(values, Numbers):
+        try:
+            values = np.asarray(values, dtype)
+        except (OverflowError, ValueError) as error:
+            raise ValueError(f"{name} has numbers too large") from error
+    if kind == BFLOAT16:  # the upper half of a float32
+        is_list = isinstance(values, np.ndarray)
+        bits = values.astype("<u4") if is_list else values.read("<u4")
+        bits <<= 16
+        return bits.view("<f4")
+    values = values if isinstance(values, np.ndarray) else values.read()
+    return values.view("<f2") if kind == FLOAT16 else values
 
 
 def _attribute(attribute):
@@ -213,9 +229,9 @@ def _attribute(attribute):
     if field == "t":
         return None if value is None else _tensor(value)
     if field == "s":
-        return bytes(value or b"").decode(errors="replace")
+        return value.text("replace") if value else ""
     if field == "strings":
-        return [bytes(text).decode(errors="replace") for text in value]
+        return [text.text("replace") for text in value]
     if field == "floats":
-        return value.tolist()
+        return value.read().tolist()
     return value or 0 if field in ("f", "i") else value

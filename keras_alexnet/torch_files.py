@@ -11,14 +11,26 @@ import safetensors
 
 from keras_alexnet.files import replacing
 from keras_alexnet.opening import MOST_BYTES
+from keras_alexnet.opening import PIECE
 from keras_alexnet.opening import open_regular
 from keras_alexnet.opening import refusing
 from keras_alexnet.opening import shown
 
 # An AlexNet's header has 2 kB; the package itself reads up to 100 MB.
 MOST_HEADER_BYTES = 2**20
-# The format's names of the types that weights have (and counters, "I64").
-NUMBERS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8")
+# The format's names of the types that weights have (and counters, "I64"), as
+# they lie in a file; "BF16" is the upper half of a float32.
+NUMBERS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "<i1",
+    "U8": "<u1",
+}
 ALIGNMENT = 64  # bytes; PyTorch's own, and what `torch.load(mmap=True)` likes
 
 
@@ -101,31 +113,50 @@ def read_safetensors(path):
     with refusing(path, "a safetensors file"):
         with open_regular(path) as (file, _):
             start = file.read(8)
-        if len(start) < 8 or struct.unpack("<Q", start)[0] > MOST_HEADER_BYTES:
-            raise ValueError("its header is not one of a network")
-        with _opened(path) as file:
-            names = list(file.keys())
-            left = MOST_BYTES
-            for name in names:
-                left -= _bytes(file.get_slice(name))
-            if left < 0:
+            size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 0 < size <= MOST_HEADER_BYTES:
+                raise ValueError("its header is not one of a network")
+            parts = _parts(path)
+            if sum(map(_bytes, parts.values())) > MOST_BYTES:
                 raise ValueError("it holds more numbers than an AlexNet")
-            tensors = {name: _tensor(file, name) for name in names}
+            file.seek(8 + size)
+            tensors = {n: _tensor(file, *part) for n, part in parts.items()}
         return dict(sorted(tensors.items(), key=place(tensors)))
 
 
+def _parts(path):
+    """Name -> type and shape, as they lie in the file, without gaps.
+
+    The package proves the header. It would also give the numbers, but maps
+    the file for them, which is then in memory twice.
+    """
+    with safetensors.safe_open(path, framework="np") as file:
+        slices = {name: file.get_slice(name) for name in file.offset_keys()}
+        parts = {n: (s.get_dtype(), s.get_shape()) for n, s in slices.items()}
+    for name, (kind, _) in parts.items():
+        if kind not in NUMBERS:
+            raise ValueError(f"{shown(name)} is of the type {kind}")
+    return parts
+
+
 def _bytes(part):
-    kind = part.get_dtype()
-    width = int(re.sub("[A-Z]", "", kind) or 8) // 8
-    return max(width, 4) * math.prod(part.get_shape())
+    kind, shape = part
+    return max(np.dtype(NUMBERS[kind]).itemsize, 4) * math.prod(shape)
 
 
-def _tensor(file, name):
-    kind = file.get_slice(name).get_dtype()
-    if kind not in NUMBERS:
-        raise ValueError(f"{shown(name)} is of the type {kind}")
-    value = file.get_tensor(name)
-    return value.astype("f4") if kind == "BF16" else value
+def _tensor(file, kind, shape):
+    is_half, dtype = kind == "BF16", np.dtype(NUMBERS[kind])
+    values = np.empty(math.prod(shape), "<u4" if is_half else dtype)
+    for start in range(0, values.size, PIECE):
+        piece = values[start : start + PIECE]
+        data = file.read(piece.size * dtype.itemsize)
+        if len(data) < piece.size * dtype.itemsize:
+            raise ValueError("it ends too early")
+        piece[:] = np.frombuffer(data, dtype)
+    if is_half:
+        values <<= 16
+        values = values.view("<f4")
+    return values.reshape(shape)
 
 
 def write_pth(tensors, path):
@@ -157,12 +188,6 @@ def write_pth(tensors, path):
 
 def _contiguous(value, dtype=None):
     return np.asarray(value, dtype, order="C")  # without an axis for scalars
-
-
-def _opened(path):
-    import ml_dtypes  # noqa: F401 (teaches NumPy the name "bfloat16")
-
-    return safetensors.safe_open(path, framework="np")
 
 
 def place(tensors):

@@ -109,6 +109,10 @@ def read_weights(path):
 
 def _reader(path, file, size):
     start = file.read(16)
+    # The length of the header comes first, and may look like another format.
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and length < size:
+        return _read_safetensors
     if start.startswith(b"PK"):
         is_keras = "config.json" in open_records(file, size)
         return _read_keras if is_keras else _read_pth
@@ -118,8 +122,6 @@ def _reader(path, file, size):
         return _read_npy
     if start.startswith(b"\x80"):  # a pickle: PyTorch before 1.6
         return _read_pth
-    if start[8:9] == b"{":  # behind the length of the header
-        return _read_safetensors
     # The first field of a ModelProto is its version, a number; that of a
     # NetParameter its name, a string.
     if start.startswith(b"\x08"):

@@ -16,6 +16,8 @@ from pathlib import Path
 import bad_files
 import numpy as np
 import pytest
+from peak import STATUS
+from peak import highest
 from PIL import Image
 
 from keras_alexnet import geometry
@@ -28,7 +30,6 @@ from keras_alexnet.sources import Source
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples.tar"
 MUTATIONS = 10_000
-PEAK = Path("/proc/self/status")
 
 
 def expected_rgb(data):
@@ -290,7 +291,7 @@ def test_mutated_images_are_read_or_refused(fuzzed):
 
 
 def test_mutated_images_and_bombs_need_little_memory(fuzzed):
-    if not PEAK.exists():
+    if not STATUS.exists():
         pytest.skip("the peak is read from /proc")
     assert fuzzed["growth_of_bombs"] < 100e6
     assert fuzzed["growth"] < 1e9
@@ -298,14 +299,14 @@ def test_mutated_images_and_bombs_need_little_memory(fuzzed):
 
 def fuzz():
     """Read bombs, then mutated images, and print what happened."""
-    start = peak()
+    start = highest()
     for data in bad_files.bombs().values():
         try:
             read_image(data)
         except BadImageError:
             continue
         raise AssertionError("A bomb is read.")
-    result = {"growth_of_bombs": peak() - start}
+    result = {"growth_of_bombs": highest() - start}
     generator = random.Random(0)
     seeds = bad_files.fuzz_seeds()
     counts = {"read": 0, "refused": 0}
@@ -324,15 +325,4 @@ def fuzz():
             errors.append([number, repr(error)])
         slowest = max(slowest, time.process_time() - begin)
     result |= counts | {"errors": errors, "slowest": slowest}
-    print(json.dumps(result | {"growth": peak() - start}))
-
-
-def peak():
-    """Most bytes that this process had in memory.
-
-    `ru_maxrss` would begin with those of pytest, that started the process.
-    """
-    if not PEAK.exists():
-        return 0
-    line = next(t for t in PEAK.read_text().splitlines() if "VmHWM" in t)
-    return 1024 * int(line.split()[1])
+    print(json.dumps(result | {"growth": highest() - start}))
