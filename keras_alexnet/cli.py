@@ -19,7 +19,7 @@ from keras_alexnet import cli_report
 from keras_alexnet import cli_train
 from keras_alexnet import cli_weights
 from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.ending import end_at_once
+from keras_alexnet.interruption import end_at_once
 from keras_alexnet.interruption import raised_signals
 from keras_alexnet.printing import printable
 from keras_alexnet.printing import printable_warning

@@ -12,6 +12,7 @@ from keras_alexnet.printing import say
 from keras_alexnet.printing import say_lines
 from keras_alexnet.quiet import load_tensorflow
 from keras_alexnet.recipe import CHOICES
+from keras_alexnet.recipe import OPTIONS
 from keras_alexnet.recipes import RECIPES
 from keras_alexnet.recipes import from_json
 from keras_alexnet.recipes import get_recipe
@@ -108,8 +109,7 @@ def _minutes(text):
 
 def _train(options):
     name = options.recipe or ("fashion" if options.data is None else "folder")
-    fields = [name.replace("-", "_") for name, *_ in CHANGES]
-    changes = {n: getattr(options, n) for n in (*fields, "max_bad_ratio")}
+    changes = {name: getattr(options, name) for name in OPTIONS}
     changes = {n: value for n, value in changes.items() if value is not None}
     recipe = with_full_paths(get_recipe(name, **changes))
     if not recipe.data:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_alexnet.bar import counted
 from keras_alexnet.content import digest_of
 from keras_alexnet.content import stamp_of
 from keras_alexnet.files import replacing
 from keras_alexnet.images import Examples
+from keras_alexnet.printing import counted
 from keras_alexnet.skipping import FORM
 from keras_alexnet.threads import share_out
 

@@ -12,7 +12,6 @@ import re
 import numpy as np
 
 from keras_alexnet import geometry
-from keras_alexnet.bar import counted
 from keras_alexnet.content import digest_of
 from keras_alexnet.files import NewerVersion
 from keras_alexnet.files import holds_only
@@ -24,6 +23,7 @@ from keras_alexnet.images import Examples
 from keras_alexnet.listing import content_of
 from keras_alexnet.listing import parts
 from keras_alexnet.listing import splits_of
+from keras_alexnet.printing import counted
 from keras_alexnet.reading import BadImageError
 from keras_alexnet.reading import read_bytes
 from keras_alexnet.reading import read_picture

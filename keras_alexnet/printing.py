@@ -1,11 +1,20 @@
-"""What strangers have named is made printable before it is printed.
+"""What the terminal shows: sentences, made printable, and a progress bar.
 
 Names of files and classes and the texts in their files may hold anything.
+Without Keras, whose import takes seconds.
 """
 
+import contextlib
 import re
 import sys
 import warnings
+
+from rich.console import Console
+from rich.progress import BarColumn
+from rich.progress import MofNCompleteColumn
+from rich.progress import Progress
+from rich.progress import TextColumn
+from rich.progress import TimeRemainingColumn
 
 _FORMAT = warnings.formatwarning
 # Control characters move the cursor, color or clear a terminal, and end lines;
@@ -70,3 +79,24 @@ def printable_warning(message, category, filename, lineno, line=None):
         return f"keras-alexnet: warning: {printable(str(message))}\n"
     text = _FORMAT(message, category, filename, lineno, line)
     return printable_lines(text)
+
+
+@contextlib.contextmanager
+def counted(description, total, verbose=True):
+    """A bar on stderr, and the function that advances it by a count.
+
+    Args:
+        description: What is done.
+        total: How many times; `None` if that is not known.
+        verbose: Whether it is shown.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not verbose,
+    ) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count=1: bar.advance(task, count)

@@ -8,6 +8,26 @@ from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.architectures import layer_names
 from keras_alexnet.variations import VARIATIONS
 
+# The fields that `keras-alexnet train` has an option for, named as they are.
+OPTIONS = (
+    "data",
+    "variant",
+    "weights",
+    "frozen",
+    "dropout",
+    "epochs",
+    "batch_size",
+    "accumulation_steps",
+    "learning_rate",
+    "resize_pixels",
+    "crop_pixels",
+    "color_noise",
+    "global_clipnorm",
+    "precision",
+    "seed",
+    "max_bad_ratio",
+)
+
 
 @dataclass(frozen=True)
 class Recipe:

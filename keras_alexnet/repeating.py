@@ -2,15 +2,9 @@
 
 import shlex
 
-from keras_alexnet.cli_train import CHANGES
+from keras_alexnet.recipe import OPTIONS
 from keras_alexnet.recipe import Recipe
 from keras_alexnet.recipes import RECIPES
-
-# Fields of a recipe that the command has an option for.
-OPTIONS = {
-    **{name.replace("-", "_"): name for name, *_ in CHANGES},
-    "max_bad_ratio": "max-bad-ratio",
-}
 
 
 def repeating_text(run):
@@ -44,7 +38,7 @@ def _options(recipe):
         if name not in OPTIONS or value in (None, ()):
             return None
         text = ",".join(value) if isinstance(value, tuple) else str(value)
-        options[OPTIONS[name]] = text
+        options[name.replace("_", "-")] = text
     return options
 
 

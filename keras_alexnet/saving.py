@@ -23,8 +23,8 @@ from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
-from keras_alexnet.torch_files import bytes_of_array
-from keras_alexnet.torch_files import write_tensors
+from keras_alexnet.safetensors_file import bytes_of_array
+from keras_alexnet.safetensors_file import write_tensors
 
 MARGIN_BYTES = 1 << 20  # beside the values themselves
 VERSION = 1

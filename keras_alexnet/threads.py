@@ -14,7 +14,7 @@ import os
 import threading
 import time
 
-from keras_alexnet.ending import end_at_once
+from keras_alexnet.interruption import end_at_once
 
 PATIENCE_SECONDS = 1.0  # for one image that takes long to read
 

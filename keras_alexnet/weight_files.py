@@ -16,7 +16,6 @@ import numpy as np
 from keras_alexnet import hdf5
 from keras_alexnet import pickles
 from keras_alexnet import protobufs
-from keras_alexnet import torch_files
 from keras_alexnet.architectures import VARIANTS
 from keras_alexnet.layouts import channels_last
 from keras_alexnet.layouts import from_theano
@@ -29,6 +28,8 @@ from keras_alexnet.published import check_published
 from keras_alexnet.published import fetch
 from keras_alexnet.published import is_alias
 from keras_alexnet.rows import PADDINGS
+from keras_alexnet.safetensors_file import place
+from keras_alexnet.safetensors_file import read_safetensors
 
 # What BVLC/caffe's train_val.prototxt and `onnx.LRN` say of bvlc_alexnet.
 CAFFE_NORM = {"size": 5, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}
@@ -216,12 +217,12 @@ def _read_pth(path):
     tensors = pickles.read_pth(path)
     # A state dict is in order, unless somebody has sorted it otherwise.
     if all(re.search("[0-9]", name) for name in tensors):
-        tensors = dict(sorted(tensors.items(), key=torch_files.place(tensors)))
+        tensors = dict(sorted(tensors.items(), key=place(tensors)))
     return _of_torch(tensors)
 
 
 def _read_safetensors(path):
-    return _of_torch(torch_files.read_safetensors(path))
+    return _of_torch(read_safetensors(path))
 
 
 def _of_torch(tensors):

@@ -10,7 +10,7 @@ import pytest
 from peak import peak_of
 
 from keras_alexnet.opening import MOST_BYTES
-from keras_alexnet.torch_files import read_safetensors
+from keras_alexnet.safetensors_file import read_safetensors
 from keras_alexnet.torch_files import write_safetensors
 from keras_alexnet.weight_files import read_weights
 

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from keras_alexnet import cli_train
 from keras_alexnet import recipes
 from keras_alexnet.cli import main
 
@@ -157,3 +158,8 @@ def test_recipes_are_listed_as_json_and_can_be_made_of_it(capsys):
         about = {name: facts.pop(name) for name in recipes.About._fields}
         assert recipes.About(**about) == recipes.ABOUT[facts["name"]]
         assert recipes.Recipe(**facts) == recipes.RECIPES[facts["name"]]
+
+
+def test_the_command_has_an_option_for_each_field_that_says_so():
+    names = {name.replace("-", "_") for name, *_ in cli_train.CHANGES}
+    assert names | {"max_bad_ratio"} == set(OPTIONS)
