@@ -8,6 +8,7 @@ import pytest
 from keras_alexnet import cli_train
 from keras_alexnet import recipes
 from keras_alexnet.cli import main
+from keras_alexnet.recipe import OPTIONS
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
