@@ -19,7 +19,7 @@ from benchmarks.results_file import RESULTS
 from benchmarks.results_file import read
 from benchmarks.results_file import write
 from benchmarks.rows import all_rows
-from keras_alexnet.reading import EXTENSIONS
+from keras_alexnet.data.decode import EXTENSIONS
 
 
 def _parser():

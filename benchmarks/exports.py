@@ -20,10 +20,10 @@ import keras
 import numpy as np
 
 import keras_alexnet as ka
-from keras_alexnet import runtimes
-from keras_alexnet.finding import find_images
-from keras_alexnet.formats import checked_format
-from keras_alexnet.serving import Network
+from keras_alexnet.data.finding import find_images
+from keras_alexnet.export import runtimes
+from keras_alexnet.export.formats import checked_format
+from keras_alexnet.export.saved_model import Network
 
 FILES = {
     "net.keras": False,

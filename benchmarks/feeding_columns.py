@@ -87,7 +87,7 @@ def plain_batches(photos, scratch, batch, noise):
             keras.layers.Rescaling(1 / 255),
         ]
     )
-    from keras_alexnet.color import IMAGENET_2012
+    from keras_alexnet.data.color import IMAGENET_2012
 
     def augmented(x, y):
         x = augment(x, training=True)
@@ -113,7 +113,7 @@ def loader(photos, scratch, batch, workers):
     import torch
     from PIL import Image
 
-    from keras_alexnet.color import IMAGENET_2012
+    from keras_alexnet.data.color import IMAGENET_2012
 
     root = class_folders(photos, f"{scratch}/photos")
     files = sorted(p for p in root.rglob("*") if p.is_symlink())

@@ -14,8 +14,8 @@ from benchmarks.whole_rows import export_row
 from benchmarks.whole_rows import feeding_row
 from benchmarks.whole_rows import start_row
 from benchmarks.whole_rows import training_row
-from keras_alexnet.arithmetic import trace
-from keras_alexnet.arithmetic import training_operations
+from keras_alexnet.architectures.arithmetic import trace
+from keras_alexnet.architectures.arithmetic import training_operations
 
 PIXELS = {"alexnet": 227, "single_tower": 227, "torchvision": 224}
 JAX = f"{OURS} on JAX"

@@ -20,10 +20,10 @@ import tensorflow as tf
 import keras_alexnet as ka
 from benchmarks.timing import interleaved
 from benchmarks.timing import table
-from keras_alexnet.feeding import Feed
-from keras_alexnet.feeding import fed_with_pixels
-from keras_alexnet.progress import TrainingProgress
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.training.feed import Feed
+from keras_alexnet.training.feed import fed_with_pixels
+from keras_alexnet.training.progress import TrainingProgress
 
 
 def run_of(folder, batch, steps):

@@ -37,10 +37,10 @@ def training(feed, batch, photos, scratch, replicas=1):
 
     import keras_alexnet as ka
     from benchmarks.feeding_columns import class_folders
-    from keras_alexnet.distribution import training_strategy
-    from keras_alexnet.feeding import Feed
-    from keras_alexnet.feeding import fed_with_pixels
-    from keras_alexnet.skipping import SkippedFiles
+    from keras_alexnet.data.skipped_files import SkippedFiles
+    from keras_alexnet.training.distribution import training_strategy
+    from keras_alexnet.training.feed import Feed
+    from keras_alexnet.training.feed import fed_with_pixels
 
     # First: later there are no more virtual devices to be had.
     strategy = training_strategy(devices=replicas if replicas > 1 else None)
@@ -200,7 +200,7 @@ def exported(form, batch):
 
     import keras_alexnet as ka
     from benchmarks.exports import give_random_weights
-    from keras_alexnet import runtimes
+    from keras_alexnet.export import runtimes
 
     model = ka.AlexNet()
     model.class_names = tuple(f"class {i}" for i in range(1000))

@@ -7,17 +7,17 @@ def main():
     """Run the command line; Ctrl-C is answered from the first moment on.
 
     Returns:
-        The exit code, as of `cli.main`.
+        The exit code, as of `cli.main.main`.
     """
     try:
-        from keras_alexnet.interruption import raised_signals
+        from keras_alexnet.signals import raised_signals
 
         with raised_signals():
-            from keras_alexnet.cli import main
+            from keras_alexnet.cli.main import main
 
             return main()
     except KeyboardInterrupt as stop:
-        from keras_alexnet.printing import say
+        from keras_alexnet.terminal import say
 
         say(f"keras-alexnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)

@@ -29,7 +29,7 @@ from IPython.display import Image
 from IPython.display import display
 
 import keras_alexnet as ka
-from keras_alexnet.quiet import load_tensorflow
+from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 import keras

@@ -31,11 +31,11 @@ from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 import keras_alexnet as ka
-from keras_alexnet import geometry
-from keras_alexnet.authors_log import LOG
-from keras_alexnet.color import IMAGENET_2012
-from keras_alexnet.quiet import load_tensorflow
-from keras_alexnet.reading import read_image
+from keras_alexnet.data import transforms
+from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.decode import read_image
+from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.paper.authors_log import LOG
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 
@@ -73,9 +73,9 @@ def show(images, titles, columns, size=1.7):
 # middle, which a test uses; training takes one at random.
 
 # %%
-resized = geometry.resize_short_side(original, 256)
-square = geometry.center_crop(resized, 256)
-center = geometry.center_crop(square, 227)
+resized = transforms.resize_short_side(original, 256)
+square = transforms.center_crop(resized, 256)
+center = transforms.center_crop(square, 227)
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained")
 for axis, image, title in zip(
     axes,
@@ -86,7 +86,7 @@ for axis, image, title in zip(
     axis.imshow(image)
     axis.set_title(f"{title}\n{image.shape[1]}x{image.shape[0]} pixels")
     axis.axis("off")
-top, left = geometry.center_offset(square.shape[:2], 227)
+top, left = transforms.center_offset(square.shape[:2], 227)
 axes[1].add_patch(
     Rectangle((left, top), 227, 227, fill=False, color="#E69F00", lw=2)
 )
@@ -157,7 +157,7 @@ assert np.array_equal(same, views[7])
 steps = np.array([-3, -1.5, 0, 1.5, 3])
 names = ("weakest", "middle", "strongest")
 images, titles = [], []
-small = geometry.center_crop(square, 227)[::2, ::2].astype("float32")
+small = transforms.center_crop(square, 227)[::2, ::2].astype("float32")
 for place in (2, 1, 0):
     for step in steps:
         normals = np.zeros((1, 3))

@@ -31,9 +31,9 @@ from IPython.display import display
 from matplotlib.cbook import get_sample_data
 
 import keras_alexnet as ka
-from keras_alexnet import geometry
-from keras_alexnet.quiet import load_tensorflow
-from keras_alexnet.reading import read_image
+from keras_alexnet.data import transforms
+from keras_alexnet.data.decode import read_image
+from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 import keras
@@ -208,7 +208,7 @@ generator = np.random.default_rng(0)
 tops = generator.integers(0, photo.shape[0] - 32, 300)
 lefts = generator.integers(0, photo.shape[1] - 32, 300)
 pieces = [
-    geometry.crop(photo, top, left, 32)
+    transforms.crop(photo, top, left, 32)
     for top, left in zip(tops, lefts, strict=True)
 ]
 tenths = tops * 10 // (photo.shape[0] - 32)

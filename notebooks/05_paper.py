@@ -30,8 +30,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import keras_alexnet as ka
-from keras_alexnet.authors_log import LOG
-from keras_alexnet.quiet import load_tensorflow
+from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.paper.authors_log import LOG
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 

@@ -36,16 +36,16 @@ from matplotlib.cbook import get_sample_data
 from safetensors.numpy import load_file
 
 import keras_alexnet as ka
-from keras_alexnet.quiet import load_tensorflow
+from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 import keras
 import tensorflow as tf
 
-from keras_alexnet.reading import read_image
-from keras_alexnet.torch_files import write_pth
-from keras_alexnet.weight_writing import convert_file
-from keras_alexnet.weight_writing import torchvision_weights
+from keras_alexnet.data.decode import read_image
+from keras_alexnet.export.convert_file import convert_file
+from keras_alexnet.export.convert_file import torchvision_weights
+from keras_alexnet.export.torch_files import write_pth
 
 os.chdir(tempfile.mkdtemp())  # all files are written there
 plt.rcParams.update({"figure.facecolor": "white", "figure.dpi": 80})

@@ -8,9 +8,9 @@ import pathlib
 import statistics
 
 import keras_alexnet as ka
-from keras_alexnet.authors_log import LOG
-from keras_alexnet.experiments import EXPERIMENTS
-from keras_alexnet.paper import LogTable
+from keras_alexnet.paper.authors_log import LOG
+from keras_alexnet.paper.check_paper import LogTable
+from keras_alexnet.paper.experiments import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "paper"

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from keras_alexnet.checkpoint import Run
-from keras_alexnet.recipe import Recipe
+from keras_alexnet.runs.recipe import Recipe
+from keras_alexnet.runs.run import Run
 
 CLASSES = ("ash", "beech", "cedar")
 

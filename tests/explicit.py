@@ -13,7 +13,9 @@ from keras.layers import Input
 from keras.layers import MaxPool2D
 from keras.models import Model
 
-from keras_alexnet.normalization import LocalResponseNormalization
+from keras_alexnet.layers.local_response_normalization import (
+    LocalResponseNormalization,
+)
 
 
 def seed_001(image_size=227, num_classes=1000):

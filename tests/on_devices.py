@@ -35,7 +35,7 @@ SHAPE = (16, 1024)
 def dropout():
     import keras
 
-    from keras_alexnet.dropout import Dropout
+    from keras_alexnet.layers.dropout import Dropout
 
     layers = {"ours": Dropout, "keras": keras.layers.Dropout}
     arrays = {}
@@ -278,15 +278,15 @@ if __name__ == "__main__":
     import keras
 
     import keras_alexnet as ka
-    from keras_alexnet.architectures import Architecture
-    from keras_alexnet.architectures import Preprocessing
-    from keras_alexnet.optimization import PaperSGD
-    from keras_alexnet.rows import Conv
-    from keras_alexnet.rows import Dense
-    from keras_alexnet.rows import Dropout
-    from keras_alexnet.rows import Flatten
-    from keras_alexnet.rows import LocalResponseNorm
-    from keras_alexnet.rows import MaxPool
+    from keras_alexnet.architectures.rows import Conv
+    from keras_alexnet.architectures.rows import Dense
+    from keras_alexnet.architectures.rows import Dropout
+    from keras_alexnet.architectures.rows import Flatten
+    from keras_alexnet.architectures.rows import LocalResponseNorm
+    from keras_alexnet.architectures.rows import MaxPool
+    from keras_alexnet.architectures.variants import Architecture
+    from keras_alexnet.architectures.variants import Preprocessing
+    from keras_alexnet.training.optimizer import PaperSGD
 
     tf.get_logger().setLevel("ERROR")  # it warns of many functions
     np.savez(sys.argv[2], **globals()[sys.argv[1]]())

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
+from keras_alexnet.cli.main import main
 
 
 @pytest.fixture(scope="module")

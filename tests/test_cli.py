@@ -12,7 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from keras_alexnet.cli import main
+from keras_alexnet.cli.main import main
 
 
 def run_command(*words):
@@ -38,7 +38,7 @@ def refusal(capsys, *words):
 def test_help_answers_without_loading_tensorflow():
     # Seconds are measured in benchmarks; here only what would cost them.
     code = (
-        "import sys\nfrom keras_alexnet.cli import main\n"
+        "import sys\nfrom keras_alexnet.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "print('loaded', {'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
     )
@@ -169,7 +169,7 @@ def test_interrupting_is_not_an_error_with_a_traceback(tmp_path):
     folder = tmp_path / "run"
     # A shell's background jobs ignore Ctrl-C, and so would their children.
     script = (
-        "import signal, sys\nfrom keras_alexnet.cli import main\n"
+        "import signal, sys\nfrom keras_alexnet.cli.main import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.exit(main(['train', '--run-dir', sys.argv[1]]))"
     )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_alexnet.color import IMAGENET_2012
-from keras_alexnet.color import ColorStatistics
-from keras_alexnet.color import ColorSums
+from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.color import ColorStatistics
+from keras_alexnet.data.color import ColorSums
 
 
 def images(count=7, seed=0):

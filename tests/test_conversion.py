@@ -19,11 +19,11 @@ from make_parity import images
 from make_parity import torch_network
 
 import keras_alexnet as ka
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.rows import LocalResponseNorm
-from keras_alexnet.weight_files import read_weights
-from keras_alexnet.weight_writing import convert_file
-from keras_alexnet.weights import put_weights
+from keras_alexnet.architectures.rows import LocalResponseNorm
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.export.convert_file import convert_file
+from keras_alexnet.weights.assign import put_weights
+from keras_alexnet.weights.read_weights import read_weights
 
 torch = pytest.importorskip("torch")
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

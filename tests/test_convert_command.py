@@ -12,9 +12,9 @@ from safetensors.numpy import save_file
 from untrained import random_run
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
-from keras_alexnet.fine_tuning import stages
-from keras_alexnet.weight_files import read_weights
+from keras_alexnet.cli.main import main
+from keras_alexnet.training.fine_tuning import stages
+from keras_alexnet.weights.read_weights import read_weights
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 

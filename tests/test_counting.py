@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_alexnet.counting import ImageCounts
+from keras_alexnet.training.metrics import ImageCounts
 
 
 def batches(classes, counts=(7, 1, 5), seed=0):

@@ -13,12 +13,12 @@ import safetensors.numpy
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
-from keras_alexnet.data_record import DataRecord
-from keras_alexnet.images import load_examples
-from keras_alexnet.interruption import Interrupted
-from keras_alexnet.recipes import get_recipe
-from keras_alexnet.resuming import Checkpoints
+from keras_alexnet.cli.main import main
+from keras_alexnet.data.data_record import DataRecord
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.signals import Interrupted
+from keras_alexnet.training.checkpoints import Checkpoints
 
 CLASSES = ("ants", "bees")
 
@@ -230,7 +230,7 @@ def test_files_that_did_not_change_are_not_read_again(runs, monkeypatch):
     def fail(image):
         raise AssertionError(image)
 
-    monkeypatch.setattr("keras_alexnet.data_record.digest_of", fail)
+    monkeypatch.setattr("keras_alexnet.data.data_record.digest_of", fail)
     evaluation = ka.evaluate(ka.Run(runs / "whole"))
     assert evaluation.changes == ()
 
@@ -381,7 +381,7 @@ def test_arrays_are_compared_too(tmp_path):
 
 def test_a_stage_is_not_finished_with_other_data(place):
     """`fine_tune` and `run_experiment` take up runs that are finished."""
-    from keras_alexnet.training import train_once
+    from keras_alexnet.training.trainer import train_once
 
     recipe = recipe_for(place / "photos")
     assert train_once(recipe, place / "whole", verbose=0).results

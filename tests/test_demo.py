@@ -29,11 +29,11 @@ from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet import demo_server
-from keras_alexnet.cli import main
-from keras_alexnet.demo import Demo
-from keras_alexnet.demo_server import DemoServer
-from keras_alexnet.sheets import draw_overlaid
+from keras_alexnet.cli.main import main
+from keras_alexnet.visualization.image_grids import draw_overlaid
+from keras_alexnet.web import demo_server
+from keras_alexnet.web.demo import Demo
+from keras_alexnet.web.demo_server import DemoServer
 
 # One that would be seen if it were taken for HTML.
 CLASSES = ("blue", "<b onclick=alert(1)>&amp;", "red")
@@ -638,7 +638,7 @@ def test_what_nobody_thought_of_is_a_sentence_too(
 def test_command(run, photos, tmp_path):
     # A shell's background jobs ignore Ctrl-C, and so would their children.
     script = (
-        "import signal, sys\nfrom keras_alexnet.cli import main\n"
+        "import signal, sys\nfrom keras_alexnet.cli.main import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.exit(main(['demo', sys.argv[1], '--port', '0', *sys.argv[2:]]))"
     )

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet import geometry
-from keras_alexnet import rows as kinds
-from keras_alexnet.cli import main
+from keras_alexnet.architectures import rows as kinds
+from keras_alexnet.cli.main import main
+from keras_alexnet.data import transforms
 
 
 def with_random_weights(model):
@@ -179,7 +179,7 @@ def test_a_strip_that_would_need_too_much_memory_is_refused(tmp_path):
 def test_the_size_is_checked_before_the_image_is_resized(tmp_path, monkeypatch):
     run = chosen_weights.write_run(tmp_path / "run", "lenet5", 32)
     Image.new("L", (50, 40)).save(tmp_path / "small.png")
-    monkeypatch.setattr(geometry, "resize_short_side", None)
+    monkeypatch.setattr(transforms, "resize_short_side", None)
     with pytest.raises(ValueError, match="125000x100000 pixels, more than"):
         ka.heat_map(run, tmp_path / "small.png", short_side=100_000)
 

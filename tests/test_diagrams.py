@@ -12,10 +12,10 @@ import keras
 import matplotlib.image
 import pytest
 
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.diagrams import plot_model
-from keras_alexnet.figure2 import plot_figure2
-from keras_alexnet.model import AlexNet
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.models.alexnet import AlexNet
+from keras_alexnet.visualization.figure2 import plot_figure2
+from keras_alexnet.visualization.plot_model import plot_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NAMES = r'^\s*"?(\w+)"? \[.*label='
@@ -90,7 +90,8 @@ def test_a_variant_is_built(tmp_path):
 
 def test_svg_is_the_same_in_every_process(tmp_path):
     code = (
-        "import sys; from keras_alexnet.diagrams import plot_model;"
+        "import sys\n"
+        "from keras_alexnet.visualization.plot_model import plot_model\n"
         "plot_model('lenet5', sys.argv[1])"
     )
     run = [sys.executable, "-c", code, tmp_path / "there.svg"]

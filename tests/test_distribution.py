@@ -18,8 +18,8 @@ from movement import BOUNDS
 from train_noise import assert_same_steps
 
 import keras_alexnet as ka
-from keras_alexnet.distribution import is_chief
-from keras_alexnet.distribution import training_strategy
+from keras_alexnet.training.distribution import is_chief
+from keras_alexnet.training.distribution import training_strategy
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +216,7 @@ ON_ARRAYS = """
 import sys
 import numpy as np
 import keras_alexnet as ka
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.runs.recipes import get_recipe
 
 generator = np.random.default_rng(0)
 images = generator.integers(0, 256, (43, 40, 40, 1), "uint8")

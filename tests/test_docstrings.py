@@ -10,30 +10,30 @@ import keras_alexnet as ka
 
 # train's example trains; tests/test_training.py does that.
 MODULES = (
-    "arithmetic",
-    "authors_log",
-    "paper",
-    "pixels",
-    "conversion",
-    "diagrams",
-    "differences",
-    "dropout",
-    "figure2",
-    "imagenet",
-    "kernels",
-    "layers",
-    "model",
-    "normalization",
-    "optimization",
-    "rates",
-    "resuming",
-    "similarity",
-    "sliding",
-    "tables",
-    "planning",
-    "two_devices",
-    "weight_writing",
-    "weights",
+    "architectures.arithmetic",
+    "paper.authors_log",
+    "paper.check_paper",
+    "data.preprocessing",
+    "models.convert_weights",
+    "visualization.plot_model",
+    "paper.differences",
+    "layers.dropout",
+    "visualization.figure2",
+    "data.imagenet",
+    "analysis.kernels",
+    "layers.cuda_convnet",
+    "models.alexnet",
+    "layers.local_response_normalization",
+    "training.optimizer",
+    "training.schedules",
+    "training.checkpoints",
+    "analysis.nearest",
+    "analysis.heat_map",
+    "visualization.summary",
+    "training.planning",
+    "models.model_parallel",
+    "export.convert_file",
+    "weights.assign",
 )
 
 
@@ -48,7 +48,7 @@ def test_examples(name, tmp_path, monkeypatch):
 def test_public_names_stay_what_they_are():
     """Importing a module must not hide a function of the same name."""
     before = {name: getattr(ka, name) for name in ka.__all__}
-    for path in ("training", "cli", "diagrams", "weights", "figure2"):
+    for path in [*MODULES, "training", "data", "paper", "cli.main", "export"]:
         importlib.import_module(f"keras_alexnet.{path}")
     after = {name: getattr(ka, name) for name in ka.__all__}
     assert before == after

@@ -8,7 +8,7 @@ import on_devices
 import pytest
 from test_model import outline
 
-from keras_alexnet.dropout import Dropout
+from keras_alexnet.layers.dropout import Dropout
 
 
 def ones(*shape):

@@ -12,12 +12,12 @@ from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet import imagenet
-from keras_alexnet.charts import plot_confusion
-from keras_alexnet.charts import plot_curves
-from keras_alexnet.cli import main
-from keras_alexnet.evaluation import Evaluation
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.cli.main import main
+from keras_alexnet.data import imagenet
+from keras_alexnet.evaluation.evaluate import Evaluation
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.visualization.charts import plot_confusion
+from keras_alexnet.visualization.charts import plot_curves
 
 CLASSES = tuple("abcdefg")
 CHANGES = {

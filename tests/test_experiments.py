@@ -11,11 +11,11 @@ import pytest
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet import reproduction
-from keras_alexnet import training
-from keras_alexnet.cli import main
-from keras_alexnet.experiments import EXPERIMENTS
-from keras_alexnet.resuming import Diverged
+from keras_alexnet.cli.main import main
+from keras_alexnet.paper import run_experiment as reproduction
+from keras_alexnet.paper.experiments import EXPERIMENTS
+from keras_alexnet.training import trainer
+from keras_alexnet.training.checkpoints import Diverged
 
 CLASSES = dict.fromkeys("abcd", 12)
 
@@ -78,7 +78,7 @@ def test_test_errors_of_each_seed_and_how_it_goes_on(
     with_small, photos, tmp_path, monkeypatch
 ):
     folder, trained = tmp_path / "errors", []
-    train = training.train
+    train = trainer.train
 
     def stopped_at_the_third(recipe, place, **options):
         trained.append(place)
@@ -86,7 +86,7 @@ def test_test_errors_of_each_seed_and_how_it_goes_on(
             raise KeyboardInterrupt
         return train(recipe, place, **options)
 
-    monkeypatch.setattr(training, "train", stopped_at_the_third)
+    monkeypatch.setattr(trainer, "train", stopped_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         ka.run_experiment("errors", photos, folder, verbose=0)
     table = ka.run_experiment("errors", photos, folder, verbose=0)
@@ -159,7 +159,7 @@ def test_a_training_that_diverges_is_no_error_of_the_search(
     def diverges(*_, **__):
         raise Diverged("NaN")
 
-    monkeypatch.setattr(training, "train", diverges)
+    monkeypatch.setattr(trainer, "train", diverges)
     with pytest.raises(ValueError, match="none of the rates"):
         ka.run_experiment("epochs", photos, tmp_path / "x", verbose=0)
 

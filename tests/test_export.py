@@ -15,12 +15,12 @@ from PIL import Image
 from untrained import random_run
 
 import keras_alexnet as ka
-from keras_alexnet import export as exporting_module
-from keras_alexnet import formats
-from keras_alexnet import onnx_writing
-from keras_alexnet.cli import main
-from keras_alexnet.export import export_model
-from keras_alexnet.verifying import SAMPLES
+from keras_alexnet.cli.main import main
+from keras_alexnet.export import export_model as exporting_module
+from keras_alexnet.export import formats
+from keras_alexnet.export import write_onnx as onnx_writing
+from keras_alexnet.export.export_model import export_model
+from keras_alexnet.export.verify import SAMPLES
 
 NAMES = tuple("abcdefg")
 LARGE = [v for v, a in ka.VARIANTS.items() if a.input_shape[0] > 100]
@@ -555,7 +555,7 @@ def test_the_command_prints_one_line(tmp_path):
 
 def test_a_photo_of_the_comparison_is_no_constant():
     """Several sizes and both kinds of files; every channel has a range."""
-    verifying = pytest.importorskip("keras_alexnet.verifying")
+    verifying = pytest.importorskip("keras_alexnet.export.verify")
     photos = [verifying._photo(seed, 60) for seed in range(verifying.SAMPLES)]
     pictures = [Image.open(io.BytesIO(data)) for data in photos]
     assert {p.format for p in pictures} == {"JPEG", "PNG"}

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet import similarity
-from keras_alexnet.cli import main
-from keras_alexnet.extraction import write_features
+from keras_alexnet.analysis import nearest as similarity
+from keras_alexnet.analysis.features import write_features
+from keras_alexnet.cli.main import main
 
 
 @pytest.fixture(scope="module")

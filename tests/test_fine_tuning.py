@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
-from keras_alexnet.fine_tuning import stages
-from keras_alexnet.starting import start_from
+from keras_alexnet.cli.main import main
+from keras_alexnet.training.fine_tuning import stages
+from keras_alexnet.training.starting import start_from
 
 LAYERS = ("conv1", "conv2", "conv3", "fc10")
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_alexnet import geometry
 from keras_alexnet import ten_crops
+from keras_alexnet.data import transforms
 
 SHAPES = [
     (1, 1),
@@ -26,9 +26,9 @@ SHAPES = [
 
 def resized_crop(image, resize_pixels, crop_pixels, top, left):
     """A crop of the resized image without the rest of it."""
-    shape = geometry.shape_of(image)
-    box = geometry.crop_box(shape, resize_pixels, crop_pixels, top, left)
-    return geometry.resize_box(image, box, crop_pixels)
+    shape = transforms.shape_of(image)
+    box = transforms.crop_box(shape, resize_pixels, crop_pixels, top, left)
+    return transforms.resize_box(image, box, crop_pixels)
 
 
 def torchvision_shape(height, width, pixels):
@@ -54,11 +54,11 @@ def test_resize_is_pillows_to_the_shape_of_torchvision(shape, pixels):
     picture = bad_files.picture(*shape)
     height, width = torchvision_shape(*shape, pixels)
     expected = picture.resize((width, height), Image.Resampling.BILINEAR)
-    array = geometry.resize_short_side(np.asarray(picture), pixels)
+    array = transforms.resize_short_side(np.asarray(picture), pixels)
     np.testing.assert_array_equal(array, np.asarray(expected))
-    assert geometry.resized_shape(shape, pixels) == (height, width)
+    assert transforms.resized_shape(shape, pixels) == (height, width)
     # A picture of Pillow's comes back as the same array.
-    array = geometry.resize_short_side(picture, pixels)
+    array = transforms.resize_short_side(picture, pixels)
     np.testing.assert_array_equal(array, np.asarray(expected))
 
 
@@ -66,7 +66,7 @@ def test_shapes_are_those_of_torchvision():
     generator = np.random.default_rng(0)
     for _ in range(20_000):
         *shape, pixels = generator.integers(1, 2_000, 3).tolist()
-        assert geometry.resized_shape(shape, pixels) == torchvision_shape(
+        assert transforms.resized_shape(shape, pixels) == torchvision_shape(
             *shape, pixels
         )
 
@@ -77,7 +77,7 @@ def test_gray_images_keep_their_channel(shape):
     height, width = torchvision_shape(*shape, 40)
     expected = gray.resize((width, height), Image.Resampling.BILINEAR)
     for image in (gray, np.asarray(gray)[..., np.newaxis]):
-        resized = geometry.resize_short_side(image, 40)
+        resized = transforms.resize_short_side(image, 40)
         assert resized.shape == (height, width, 1)
         np.testing.assert_array_equal(resized[..., 0], np.asarray(expected))
 
@@ -85,7 +85,7 @@ def test_gray_images_keep_their_channel(shape):
 def test_an_image_of_that_size_is_not_resampled():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 50, 3), "uint8")
     np.testing.assert_array_equal(
-        geometry.resize_short_side(pixels, 32), pixels
+        transforms.resize_short_side(pixels, 32), pixels
     )
 
 
@@ -97,11 +97,11 @@ def test_center_crop_is_a_slice():
             image = generator.integers(0, 256, (height, width, 3), "uint8")
             top, left = torchvision_center(height, width, 8)
             np.testing.assert_array_equal(
-                geometry.center_crop(image, 8),
+                transforms.center_crop(image, 8),
                 image[top : top + 8, left : left + 8],
             )
-    assert geometry.center_offset((9, 11), 8) == (0, 2)
-    assert geometry.center_offset((13, 15), 8) == (2, 4)
+    assert transforms.center_offset((9, 11), 8) == (0, 2)
+    assert transforms.center_offset((13, 15), 8) == (2, 4)
 
 
 def slices(image, pixels):
@@ -153,7 +153,7 @@ def test_resized_crop_is_a_crop_of_the_resized(shape):
     generator = np.random.default_rng(sum(shape))
     picture = bad_files.picture(*shape)
     for pixels in (24, 64, 256):  # up and down
-        whole = geometry.resize_short_side(picture, pixels)
+        whole = transforms.resize_short_side(picture, pixels)
         side = pixels - pixels // 8
         rooms = np.array(whole.shape[:2]) - side
         offsets = [(0, 0), rooms, *generator.integers(0, rooms + 1, (6, 2))]
@@ -169,7 +169,7 @@ def test_resized_crop_is_a_crop_of_the_resized(shape):
 def test_resized_crop_of_gray_and_of_the_same_size():
     gray = bad_files.picture(90, 70).convert("L")
     array = np.asarray(gray)[..., np.newaxis]
-    whole = geometry.resize_short_side(array, 50)
+    whole = transforms.resize_short_side(array, 50)
     part = resized_crop(gray, 50, 32, 9, 17)
     difference = part.astype(int) - whole[9:41, 17:49].astype(int)
     assert abs(difference).max() <= 1
@@ -186,5 +186,7 @@ def test_preprocessing_of_torchvision(shape):
     resized = picture.resize((width, height), Image.Resampling.BILINEAR)
     top, left = torchvision_center(height, width, 224)
     expected = resized.crop((left, top, left + 224, top + 224))
-    ours = geometry.center_crop(geometry.resize_short_side(picture, 256), 224)
+    ours = transforms.center_crop(
+        transforms.resize_short_side(picture, 256), 224
+    )
     np.testing.assert_array_equal(ours, np.asarray(expected))

@@ -14,7 +14,7 @@ import pytest
 from peak import peak_of
 
 from keras_alexnet import AlexNet
-from keras_alexnet.hdf5 import read_keras
+from keras_alexnet.weights.read_keras import read_keras
 
 MOST_MEGABYTES = 128  # all of the hostile files together, h5py's import too
 

@@ -9,7 +9,7 @@ import pytest
 from keras.src.applications import imagenet_utils
 
 import keras_alexnet as ka
-from keras_alexnet import imagenet
+from keras_alexnet.data import imagenet
 
 
 def keras_class_index():

@@ -5,11 +5,11 @@ import os
 import numpy as np
 import pytest
 
-from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
-from keras_alexnet.images import match_classes
-from keras_alexnet.images import test_examples as read_test_examples
-from keras_alexnet.reading import read_image
+from keras_alexnet.data.datasets import Examples
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.datasets import match_classes
+from keras_alexnet.data.datasets import test_examples as read_test_examples
+from keras_alexnet.data.decode import read_image
 
 
 def test_bundled_set():

@@ -10,10 +10,10 @@ import bad_files
 import pytest
 
 from keras_alexnet import check_data
-from keras_alexnet import inspection
 from keras_alexnet import load_examples
 from keras_alexnet import prepare_data
-from keras_alexnet.cli import main
+from keras_alexnet.cli.main import main
+from keras_alexnet.data import check_data as inspection
 
 
 @pytest.fixture

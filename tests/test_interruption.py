@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from keras_alexnet.interruption import Interrupted
-from keras_alexnet.interruption import noted_signals
-from keras_alexnet.interruption import raised_signals
+from keras_alexnet.signals import Interrupted
+from keras_alexnet.signals import noted_signals
+from keras_alexnet.signals import raised_signals
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -143,7 +143,7 @@ import gc
 import sys
 
 atexit.register(lambda: print("before:", gc.get_freeze_count() > 0))
-import keras_alexnet.threads
+import keras_alexnet.data.threads
 atexit.register(lambda: print("after:", gc.get_freeze_count() > 0))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
-from keras_alexnet.kernels import ColorScores
+from keras_alexnet.analysis.kernels import ColorScores
+from keras_alexnet.cli.main import main
 
 # The first kernel's middle in the picture, and the distance to the next: a
 # margin of 16, two lines of 36, kernels of 66 and gaps of 4 pixels.

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_alexnet.images import load_examples
-from keras_alexnet.images import test_examples as read_test_examples
-from keras_alexnet.labels import LISTS
-from keras_alexnet.labels import is_flat
-from keras_alexnet.labels import read_label_list
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.datasets import test_examples as read_test_examples
+from keras_alexnet.data.folders import LISTS
+from keras_alexnet.data.folders import is_flat
+from keras_alexnet.data.folders import read_label_list
 
 # ImageNet's synsets, in their order; and as a training may know them.
 SYNSETS = ("n01440764", "n01443537", "n02099601")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from peak import peak_of
 
-from keras_alexnet.opening import MOST_BYTES
-from keras_alexnet.safetensors_file import read_safetensors
-from keras_alexnet.torch_files import write_safetensors
-from keras_alexnet.weight_files import read_weights
+from keras_alexnet.export.torch_files import write_safetensors
+from keras_alexnet.untrusted_files import MOST_BYTES
+from keras_alexnet.weights.read_weights import read_weights
+from keras_alexnet.weights.safetensors_file import read_safetensors
 
 MOST_GROWTH = 1e9  # bytes
 COUNT = MOST_BYTES // 4 // 1000 * 1000  # float32 numbers that are allowed

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_alexnet.layers import CeilPadding2D
-from keras_alexnet.layers import LocallyConnected2D
-from keras_alexnet.layers import SplitTowers
+from keras_alexnet.layers.cuda_convnet import CeilPadding2D
+from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
+from keras_alexnet.layers.cuda_convnet import SplitTowers
 
 
 def normal(*shape):

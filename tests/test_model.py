@@ -11,11 +11,13 @@ import pytest
 from explicit import seed_001
 from explicit import two_towers
 
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.dropout import Dropout
-from keras_alexnet.model import AlexNet
-from keras_alexnet.model import AlexNetModel
-from keras_alexnet.normalization import LocalResponseNormalization
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.layers.dropout import Dropout
+from keras_alexnet.layers.local_response_normalization import (
+    LocalResponseNormalization,
+)
+from keras_alexnet.models.alexnet import AlexNet
+from keras_alexnet.models.alexnet import AlexNetModel
 
 OTHERS = ["cifar10_18pct", "cifar10_13pct", "cifar10_11pct", "lenet5"]
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from movement import BOUNDS
 from movement import apart
 
-from keras_alexnet.normalization import LocalResponseNormalization
-from keras_alexnet.normalization import exporting
+from keras_alexnet.layers.local_response_normalization import (
+    LocalResponseNormalization,
+)
+from keras_alexnet.layers.local_response_normalization import exporting
 
 
 def neighbors(shape, size, groups, axis, window):
@@ -518,7 +520,7 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from keras_alexnet.normalization import LocalResponseNormalization
+from keras_alexnet import LocalResponseNormalization
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -597,7 +599,7 @@ OTHER_BACKEND = """
 import sys
 import keras
 import numpy as np
-from keras_alexnet.normalization import LocalResponseNormalization
+from keras_alexnet import LocalResponseNormalization
 
 assert keras.backend.backend() == "{backend}"
 x, upstream, vector = np.load(sys.argv[1] + "/inputs.npy")

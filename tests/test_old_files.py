@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main
-from keras_alexnet.images import load_examples
+from keras_alexnet.cli.main import main
+from keras_alexnet.data.datasets import load_examples
 
 OLD = Path(__file__).parent / "data" / "c5d05b9"  # made by its make.py
 NEWER = "written by a newer keras_alexnet"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_alexnet.layers import LocallyConnected2D
-from keras_alexnet.optimization import PaperSGD
-from keras_alexnet.rates import EndGame
-from keras_alexnet.rates import PlateauDrops
-from keras_alexnet.rates import rate_at
-from keras_alexnet.rates import rate_of
+from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
+from keras_alexnet.training.optimizer import PaperSGD
+from keras_alexnet.training.schedules import EndGame
+from keras_alexnet.training.schedules import PlateauDrops
+from keras_alexnet.training.schedules import rate_at
+from keras_alexnet.training.schedules import rate_of
 
 
 @pytest.mark.parametrize("kind", [keras.Variable, tf.Variable])

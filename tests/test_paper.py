@@ -10,16 +10,16 @@ from types import MappingProxyType
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet import architectures
-from keras_alexnet import measures
-from keras_alexnet.authors_log import LOG
-from keras_alexnet.authors_log import points
-from keras_alexnet.cli import main
-from keras_alexnet.rows import Conv
-from keras_alexnet.rows import Dense
-from keras_alexnet.rows import Dropout
-from keras_alexnet.rows import LocalResponseNorm
-from keras_alexnet.rows import MaxPool
+from keras_alexnet.architectures import variants as architectures
+from keras_alexnet.architectures.rows import Conv
+from keras_alexnet.architectures.rows import Dense
+from keras_alexnet.architectures.rows import Dropout
+from keras_alexnet.architectures.rows import LocalResponseNorm
+from keras_alexnet.architectures.rows import MaxPool
+from keras_alexnet.cli.main import main
+from keras_alexnet.paper import measures
+from keras_alexnet.paper.authors_log import LOG
+from keras_alexnet.paper.authors_log import points
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 

@@ -17,9 +17,9 @@ from make_parity import fed
 from make_parity import torch_logits
 from make_parity import weights
 
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.model import AlexNet
-from keras_alexnet.rows import LocalResponseNorm
+from keras_alexnet.architectures.rows import LocalResponseNorm
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.models.alexnet import AlexNet
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

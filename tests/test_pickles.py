@@ -18,8 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from peak import peak_of
 
-from keras_alexnet.pickles import read_npy
-from keras_alexnet.pickles import read_pth
+from keras_alexnet.weights.read_torch import read_npy
+from keras_alexnet.weights.read_torch import read_pth
 
 # Far above the largest hostile file (1.3 MB), far below what bombs ask for.
 MOST_MEGABYTES = 64
@@ -416,7 +416,7 @@ def test_pytorch_is_not_imported(tmp_path):
     data = hostile.pth(hostile.table(w=hostile.tensor((2,))), [bytes(8)])
     path = write(tmp_path / "a.pth", data)
     code = (
-        "import sys; from keras_alexnet.pickles import read_pth\n"
+        "import sys; from keras_alexnet.weights.read_torch import read_pth\n"
         "read_pth(sys.argv[1])\n"
         "print([m for m in ('torch', 'keras', 'tensorflow', 'h5py') if m in "
         "sys.modules])"

@@ -15,16 +15,16 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.color import IMAGENET_2012
-from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
-from keras_alexnet.pipeline import evaluation_batches
-from keras_alexnet.pipeline import training_batches
-from keras_alexnet.pixels import PixelsToInput
-from keras_alexnet.pixels import finished
-from keras_alexnet.pixels import preprocess_input
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.datasets import Examples
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.pipeline import evaluation_batches
+from keras_alexnet.data.pipeline import training_batches
+from keras_alexnet.data.preprocessing import PixelsToInput
+from keras_alexnet.data.preprocessing import finished
+from keras_alexnet.data.preprocessing import preprocess_input
+from keras_alexnet.data.skipped_files import SkippedFiles
 
 SIZES = {"resize_pixels": 8, "crop_pixels": 6}
 GRAY = {"channels": 1, **SIZES}
@@ -348,7 +348,9 @@ def test_what_is_kept_is_what_is_read(tmp_path, monkeypatch, again):
     kept = make(examples, **READ)
     for _ in range(2):
         last = [batch[0][0].numpy() for batch in kept.take(3)]
-    monkeypatch.setattr("keras_alexnet.sources.LARGEST_KEPT_SET", 5 * 32**2 * 3)
+    monkeypatch.setattr(
+        "keras_alexnet.data.image_source.LARGEST_KEPT_SET", 5 * 32**2 * 3
+    )
     read = make(examples, **READ)  # six photos are too many now
     for one, two in zip(last, read.take(3), strict=True):
         assert np.abs(one - two[0][0].numpy().astype(int)).max() <= tolerance

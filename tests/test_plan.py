@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet.planning import PHOTOS_PER_CORE
-from keras_alexnet.planning import SHARDS_PER_CORE
+from keras_alexnet.training.planning import PHOTOS_PER_CORE
+from keras_alexnet.training.planning import SHARDS_PER_CORE
 
 ROOT = pathlib.Path(__file__).parents[1]
 PARAMETERS = 60_965_224

@@ -16,10 +16,10 @@ from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet import imagenet
-from keras_alexnet.cli import main
-from keras_alexnet.finding import find_images
-from keras_alexnet.prediction import true_class
+from keras_alexnet.cli.main import main
+from keras_alexnet.data import imagenet
+from keras_alexnet.data.finding import find_images
+from keras_alexnet.evaluation.predict import true_class
 
 CLASSES = ("blue", "green", "red")
 
@@ -283,7 +283,7 @@ def test_after_an_interruption_what_was_printed_is_whole(run, tmp_path):
     photos = write_photos(tmp_path / "photos", {"red": 8})
     # A shell's background jobs ignore Ctrl-C, and so would their children.
     script = (
-        "import signal, sys\nfrom keras_alexnet.cli import main\n"
+        "import signal, sys\nfrom keras_alexnet.cli.main import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.exit(main(sys.argv[1:]))"
     )

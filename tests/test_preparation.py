@@ -20,13 +20,13 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet import cli
-from keras_alexnet import preparation
+from keras_alexnet.cli import main as cli
+from keras_alexnet.data import prepare_data as preparation
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.shards import read_colors
+from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import locked
-from keras_alexnet.images import load_examples
-from keras_alexnet.recipes import get_recipe
-from keras_alexnet.shards import read_colors
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.runs.recipes import get_recipe
 
 FLOWERS = (
     pathlib.Path(__file__).parents[2]
@@ -340,7 +340,7 @@ def test_a_wrong_number_in_an_index_is_found(
 
 COMMAND = """
 import sys
-from keras_alexnet import cli, preparation
+from keras_alexnet.cli import main as cli, preparation
 preparation.SHARD_IMAGES = 16
 sys.exit(cli.main(["prepare-data", sys.argv[1], sys.argv[2]]))
 """

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import keras_alexnet
-from keras_alexnet import evaluation
-from keras_alexnet import pages
-from keras_alexnet.cli import main
-from keras_alexnet.printing import printable
-from keras_alexnet.printing import printable_lines
-from keras_alexnet.printing import printable_warning
-from keras_alexnet.printing import say
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.cli.main import main
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.evaluation import evaluate
+from keras_alexnet.terminal import printable
+from keras_alexnet.terminal import printable_lines
+from keras_alexnet.terminal import printable_warning
+from keras_alexnet.terminal import say
+from keras_alexnet.visualization import html
 
 PACKAGE = pathlib.Path(keras_alexnet.__file__).parent
 ESC = "\x1b[31m"
@@ -103,7 +103,7 @@ def test_sentences_name_the_file():
 
 def test_tables_and_pages():
     names = (f"a{ESC}\nb", "[red]", "<img src=x>|", "\u732b \udcff")
-    found = evaluation.Evaluation(names, np.ones((4, 4), int), 16)
+    found = evaluate.Evaluation(names, np.ones((4, 4), int), 16)
     lines = str(found).splitlines()
     assert len(lines) == 2 + 2 + 4
     assert lines[4].startswith(r"a\x1b[31m\nb ")
@@ -119,7 +119,7 @@ def test_tables_and_pages():
     assert "<img" not in page
     assert "\x1b" not in page
     page.encode()
-    assert pages.escape("a\n<b>\udcff") == "a\n&lt;b&gt;\\udcff"
+    assert html.escape("a\n<b>\udcff") == "a\n&lt;b&gt;\\udcff"
 
 
 def test_warnings(capsys, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from keras_alexnet.progress import TrainingProgress
+from keras_alexnet.training.progress import TrainingProgress
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_no_bar_where_there_is_no_terminal(model, capsys, bar):
 def test_a_terminal_sees_the_steps_of_the_whole_training(model, monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr(
-        "keras_alexnet.progress.Console",
+        "keras_alexnet.training.progress.Console",
         lambda **kwargs: Console(
             file=terminal, force_terminal=True, width=120, **kwargs
         ),

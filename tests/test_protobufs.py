@@ -9,10 +9,10 @@ from caffe_files import messages
 from caffe_files import write_caffemodel
 from caffe_files import write_mean
 
-from keras_alexnet.protobufs import read_caffe_norms
-from keras_alexnet.protobufs import read_caffemodel
-from keras_alexnet.protobufs import read_mean
-from keras_alexnet.protobufs import read_onnx
+from keras_alexnet.weights.protobufs import read_caffe_norms
+from keras_alexnet.weights.protobufs import read_caffemodel
+from keras_alexnet.weights.protobufs import read_mean
+from keras_alexnet.weights.protobufs import read_onnx
 
 onnx = pytest.importorskip("onnx")
 SHAPES = {

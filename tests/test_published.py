@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet import published
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.cli import main
-from keras_alexnet.published import PUBLISHED
-from keras_alexnet.published import PublishedFile
-from keras_alexnet.published import check_published
-from keras_alexnet.published import fetch
-from keras_alexnet.recipes import with_full_paths
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.cli.main import main
+from keras_alexnet.runs.recipes import with_full_paths
+from keras_alexnet.weights import published
+from keras_alexnet.weights.published import PUBLISHED
+from keras_alexnet.weights.published import PublishedFile
+from keras_alexnet.weights.published import check_published
+from keras_alexnet.weights.published import fetch
 
 DATA = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -20,13 +20,13 @@ from peak import STATUS
 from peak import highest
 from PIL import Image
 
-from keras_alexnet import geometry
-from keras_alexnet.images import Examples
-from keras_alexnet.reading import BadImageError
-from keras_alexnet.reading import read_bytes
-from keras_alexnet.reading import read_image
-from keras_alexnet.reading import read_picture
-from keras_alexnet.sources import Source
+from keras_alexnet.data import transforms
+from keras_alexnet.data.datasets import Examples
+from keras_alexnet.data.decode import BadImageError
+from keras_alexnet.data.decode import read_bytes
+from keras_alexnet.data.decode import read_image
+from keras_alexnet.data.decode import read_picture
+from keras_alexnet.data.image_source import Source
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples.tar"
 MUTATIONS = 10_000
@@ -315,7 +315,7 @@ def fuzz():
         data = bad_files.mutated(generator, seeds)
         begin = time.process_time()
         try:
-            pixels = geometry.resize_short_side(read_picture(data), 64)
+            pixels = transforms.resize_short_side(read_picture(data), 64)
             assert min(pixels.shape[:2]) == 64
             counts["read"] += 1
         except BadImageError as error:

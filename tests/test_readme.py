@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.tables import variants_table
+from keras_alexnet.visualization.summary import variants_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from keras_alexnet import cli_train
-from keras_alexnet import recipes
-from keras_alexnet.cli import main
-from keras_alexnet.recipe import OPTIONS
+from keras_alexnet.cli import training
+from keras_alexnet.cli.main import main
+from keras_alexnet.runs import recipes
+from keras_alexnet.runs.recipe import OPTIONS
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -162,5 +162,5 @@ def test_recipes_are_listed_as_json_and_can_be_made_of_it(capsys):
 
 
 def test_the_command_has_an_option_for_each_field_that_says_so():
-    names = {name.replace("-", "_") for name, *_ in cli_train.CHANGES}
+    names = {name.replace("-", "_") for name, *_ in training.CHANGES}
     assert names | {"max_bad_ratio"} == set(OPTIONS)

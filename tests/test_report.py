@@ -16,11 +16,11 @@ from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet import pages
-from keras_alexnet import training
-from keras_alexnet.cli import main
-from keras_alexnet.repeating import repeating_text
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.cli.main import main
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.training import trainer
+from keras_alexnet.visualization import html as pages
+from keras_alexnet.web.rerun_command import repeating_text
 
 # What would be tags, attributes, formulas or another page's text.
 CLASSES = ("<script>alert(1)", "a\" onerror='alert(2)", "b & $\\frac{c$")
@@ -340,7 +340,7 @@ def trained_by(text, monkeypatch, tmp_path):
         return ka.Run.create(tmp_path / "new", recipe, ["a", "b"])
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(trainer, "train", train)
     if text.startswith("import"):
         exec(text, {})
     else:

@@ -15,17 +15,17 @@ import pytest
 import safetensors.numpy
 
 import keras_alexnet as ka
-from keras_alexnet import fitting
-from keras_alexnet import training
-from keras_alexnet.cli import main
-from keras_alexnet.cli_train import folder_for
-from keras_alexnet.interruption import Interrupted
-from keras_alexnet.interruption import Signals
-from keras_alexnet.rates import PlateauDrops
-from keras_alexnet.rates import rate_of
-from keras_alexnet.recipes import get_recipe
-from keras_alexnet.recipes import to_json
-from keras_alexnet.resuming import Checkpoints
+from keras_alexnet.cli.main import main
+from keras_alexnet.cli.training import folder_for
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.runs.recipes import to_json
+from keras_alexnet.signals import Interrupted
+from keras_alexnet.signals import Signals
+from keras_alexnet.training import loop
+from keras_alexnet.training import trainer
+from keras_alexnet.training.checkpoints import Checkpoints
+from keras_alexnet.training.schedules import PlateauDrops
+from keras_alexnet.training.schedules import rate_of
 
 # Trains into each of some folders, from arrays in memory, with augmentation.
 # "folder@where" is a training that gets SIGTERM there.
@@ -33,9 +33,9 @@ SCRIPT = """
 import os, signal, sys
 import numpy as np
 import keras_alexnet as ka
-from keras_alexnet.interruption import Interrupted
-from keras_alexnet.recipes import get_recipe
-from keras_alexnet.resuming import Checkpoints
+from keras_alexnet.signals import Interrupted
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.training.checkpoints import Checkpoints
 
 variant, epochs, devices, minutes, *folders = sys.argv[1:]
 side = 67 if variant == "caffe_alexnet" else 32
@@ -195,7 +195,7 @@ def test_callbacks_are_told_of_the_end_whatever_ends_it(tmp_path, monkeypatch):
             told.append("end")
             raise OSError("a disk is full")  # is not what ended the training
 
-    monkeypatch.setattr(fitting, "_reports", lambda *_: [Tracker()])
+    monkeypatch.setattr(loop, "_reports", lambda *_: [Tracker()])
     images = np.zeros((8, 32, 32, 3), "uint8")
     examples = ka.Examples(images, np.arange(8) % 2, tuple("ab"))
     recipe = get_recipe(
@@ -216,7 +216,7 @@ QUICK = """
 import atexit, os, signal, sys, time
 import numpy as np
 import keras_alexnet as ka
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.runs.recipes import get_recipe
 
 images = np.zeros((4000, 32, 32, 3), "uint8")
 examples = ka.Examples(images, np.arange(4000) % 2, tuple("ab"))
@@ -270,7 +270,9 @@ def test_the_same_command_goes_on(
     words += ["--resize-pixels", 36, "--crop-pixels", 32, "--batch-size", 8]
     words += ["--epochs", 12, "--color-noise", 0]
     words = list(map(str, words))
-    command = "import sys\nfrom keras_alexnet.cli import main\nsys.exit(main())"
+    command = (
+        "import sys\nfrom keras_alexnet.cli.main import main\nsys.exit(main())"
+    )
     folder = pathlib.Path("runs", "folder")
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = start(command, *words, "--checkpoint-minutes", 0)
@@ -583,8 +585,8 @@ def test_the_scale_of_a_float16_loss_is_saved_and_nothing_is_left(
         hidden.extend(tmp_path.rglob(".*"))
         save_results(run, **results)
 
-    count_answers = training.count_answers
-    monkeypatch.setattr(training, "count_answers", predict)
+    count_answers = trainer.count_answers
+    monkeypatch.setattr(trainer, "count_answers", predict)
     monkeypatch.setattr(ka.Run, "save_results", look_and_save)
     recipe = get_recipe(
         "smoke",

@@ -5,8 +5,8 @@ import collections
 import numpy as np
 import pytest
 
-from keras_alexnet.sampling import epoch_choices
-from keras_alexnet.sampling import place
+from keras_alexnet.data.sampling import epoch_choices
+from keras_alexnet.data.sampling import place
 
 
 def columns(choices):

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import keras_alexnet as ka
-from keras_alexnet.content import digest_of
-from keras_alexnet.images import Examples
-from keras_alexnet.images import load_examples
-from keras_alexnet.images import test_examples as read_test_examples
-from keras_alexnet.shards import Shards
-from keras_alexnet.shards import is_prepared
-from keras_alexnet.shards import is_whole
-from keras_alexnet.shards import read_colors
-from keras_alexnet.shards import read_dataset
-from keras_alexnet.shards import read_index
-from keras_alexnet.shards import write_shard
+from keras_alexnet.data.content import digest_of
+from keras_alexnet.data.datasets import Examples
+from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.datasets import test_examples as read_test_examples
+from keras_alexnet.data.shards import Shards
+from keras_alexnet.data.shards import is_prepared
+from keras_alexnet.data.shards import is_whole
+from keras_alexnet.data.shards import read_colors
+from keras_alexnet.data.shards import read_dataset
+from keras_alexnet.data.shards import read_index
+from keras_alexnet.data.shards import write_shard
 
 SQUARES = [(6, 6)] * 5
 RECTANGLES = [(6, 8), (9, 6), (6, 6), (6, 8), (7, 6)]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_alexnet.model import AlexNet
-from keras_alexnet.signal import SMALLEST_SHARE
-from keras_alexnet.signal import signal_share
+from keras_alexnet.models.alexnet import AlexNet
+from keras_alexnet.models.input_checks import SMALLEST_SHARE
+from keras_alexnet.models.input_checks import signal_share
 
 MEAN = 115
 WARNING = "will hardly learn from these images"

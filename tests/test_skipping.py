@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from keras_alexnet.skipping import SkippedFiles
+from keras_alexnet.data.skipped_files import SkippedFiles
 
 
 def rows(path):

@@ -15,7 +15,7 @@ from on_devices import CASES
 from on_devices import FOR_FOUR
 
 import keras_alexnet as ka
-from keras_alexnet.optimization import PaperSGD
+from keras_alexnet.training.optimizer import PaperSGD
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from math import prod
 import keras
 import pytest
 
-from keras_alexnet.architectures import VARIANTS
-from keras_alexnet.arithmetic import trace
-from keras_alexnet.model import AlexNet
-from keras_alexnet.tables import summary
-from keras_alexnet.tables import variants_table
+from keras_alexnet.architectures.arithmetic import trace
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.models.alexnet import AlexNet
+from keras_alexnet.visualization.summary import summary
+from keras_alexnet.visualization.summary import variants_table
 
 # Published: torchvision's own count, Caffe's and the paper's net (60 million
 # with towers), one wide tower as the usual listings print it.
@@ -151,7 +151,7 @@ def test_the_table_of_variants_has_them_all():
 
 def test_a_variant_s_summary_does_not_load_keras():
     code = (
-        "import sys; from keras_alexnet.tables import summary;"
+        "import sys; from keras_alexnet.visualization.summary import summary;"
         "str(summary('alexnet')); print('keras' in sys.modules)"
     )
     run = [sys.executable, "-c", code]

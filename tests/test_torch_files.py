@@ -10,10 +10,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_alexnet.safetensors_file import read_safetensors
-from keras_alexnet.safetensors_file import write_tensors
-from keras_alexnet.torch_files import write_pth
-from keras_alexnet.torch_files import write_safetensors
+from keras_alexnet.export.torch_files import write_pth
+from keras_alexnet.export.torch_files import write_safetensors
+from keras_alexnet.weights.safetensors_file import read_safetensors
+from keras_alexnet.weights.safetensors_file import write_tensors
 
 TORCHVISION = [0, 3, 6, 8, 10]  # the places of its convolutions
 

@@ -21,12 +21,12 @@ from movement import distance
 from train_noise import assert_same_steps
 
 import keras_alexnet as ka
-from keras_alexnet import training
-from keras_alexnet.cli import main
+from keras_alexnet.cli.main import main
+from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
-from keras_alexnet.images import load_examples
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.training import trainer
 
 FILES = {
     "checkpoints",
@@ -337,7 +337,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_what_a_killed_write_has_left_goes_with_the_next(tmp_path):
     script = f"""
 import os, signal
-from keras_alexnet.cli import main
+from keras_alexnet.cli.main import main
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 with replacing({str(tmp_path / "file.txt")!r}):
@@ -545,6 +545,6 @@ def test_of_tensorflows_end_the_reason_is_told():
     skipped = types.SimpleNamespace(check=lambda: None)
     with (
         pytest.raises(ValueError, match=r"training: OSError: it has 9 bytes\."),
-        training._in_a_sentence(skipped),
+        trainer._in_a_sentence(skipped),
     ):
         raise tf.errors.UnknownError(None, None, message)

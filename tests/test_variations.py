@@ -9,12 +9,12 @@ from untrained import random_run
 from untrained import write_photos
 
 import keras_alexnet as ka
-from keras_alexnet.rows import Activation
-from keras_alexnet.rows import LocalResponseNorm
-from keras_alexnet.variations import VARIATIONS
-from keras_alexnet.variations import with_dropout
-from keras_alexnet.variations import with_initialization
-from keras_alexnet.variations import with_padding
+from keras_alexnet.architectures.modifiers import VARIATIONS
+from keras_alexnet.architectures.modifiers import with_dropout
+from keras_alexnet.architectures.modifiers import with_initialization
+from keras_alexnet.architectures.modifiers import with_padding
+from keras_alexnet.architectures.rows import Activation
+from keras_alexnet.architectures.rows import LocalResponseNorm
 
 
 def varied(*names, variant="alexnet"):
@@ -161,7 +161,7 @@ def test_what_is_no_variant_is_not_taken_for_one(run, tmp_path):
     ka.export_model(run, path)
     with pytest.raises(ValueError, match="none of the variants"):
         ka.open_trained(path)
-    from keras_alexnet.weight_writing import convert_file
+    from keras_alexnet.export.convert_file import convert_file
 
     with pytest.raises(ValueError, match="variations no_normalization"):
         convert_file(run.folder, tmp_path / "other.keras")

@@ -6,8 +6,8 @@ import pytest
 from explicit import grouped
 from explicit import seed_001
 
-from keras_alexnet.conversion import convert_weights
-from keras_alexnet.weights import grouped_weights
+from keras_alexnet.models.convert_weights import convert_weights
+from keras_alexnet.weights.assign import grouped_weights
 
 SMALL = {"input_shape": (67, 67, 3), "classes": 10}
 

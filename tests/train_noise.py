@@ -86,7 +86,7 @@ if __name__ == "__main__":
     import tensorflow as tf
 
     import keras_alexnet as ka
-    from keras_alexnet.recipes import get_recipe
+    from keras_alexnet.runs.recipes import get_recipe
 
     place, options = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
     arguments = options.get("arguments", {})

@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.pixels import PixelsToInput
-from keras_alexnet.recipes import get_recipe
+from keras_alexnet.data.preprocessing import PixelsToInput
+from keras_alexnet.runs.recipes import get_recipe
 
 SIZES = [(60, 48), (40, 75), (50, 50), (47, 90), (61, 44)]  # height, width
 

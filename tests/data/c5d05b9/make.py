@@ -13,11 +13,11 @@ import signal
 import sys
 
 import numpy as np
+from keras_alexnet.recipes import get_recipe
+from keras_alexnet.resuming import Checkpoints
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.recipes import get_recipe
-from keras_alexnet.resuming import Checkpoints
 
 RECIPE = get_recipe(
     "folder",

@@ -1,0 +1,200 @@
+"""`features(...)`: what a layer of a trained network makes of images."""
+
+import os
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+from keras_alexnet.analysis.feature_files import Features
+from keras_alexnet.analysis.feature_files import columns_of
+from keras_alexnet.analysis.feature_files import write_npz
+from keras_alexnet.data.datasets import Examples
+from keras_alexnet.data.finding import find_images
+from keras_alexnet.data.pipeline import evaluation_batches
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.files import replacing
+
+
+def features(trained, images, layer="fc7"):
+    """What a layer of a trained network makes of images.
+
+    Each image is read as for a test: its short side resized, its center
+    cut out. Files that cannot be read are left out and named in `skipped`.
+
+    Args:
+        trained: A `Run` or a file of weights, from `open_trained`.
+        images: Path of an image, of a folder (of all in it and below; the
+            folders in it are the classes) or a pattern, or a list of them;
+            or a `uint8` array `(count, height, width, 3)`; or `Examples`.
+        layer: Name of the layer, as the paper's: `"fc7"`, `"fc6"`,
+            `"pool5"`, `"conv1"`, ...; of two towers the maps of both. What
+            the layer hands on counts, its own activation included; `"fc8"`
+            gives probabilities.
+
+    Returns:
+        `Features`, whose `values` hold a row for each image.
+
+    Raises:
+        ValueError: if there is no such layer, or no image can be read.
+
+    Example:
+
+    ```python
+    run = ka.open_trained("runs/photos")
+    found = ka.features(run, "photos/")
+    found.values.shape  # (images, 4096)
+    found.save("features.npz")
+    ```
+    """
+    examples, labeled = examples_of(images)
+    skipped = SkippedFiles(len(examples), 1.0)
+    values, good, first = None, [], 0
+    for batch, read in _batches(trained, examples, layer, skipped):
+        if values is None:
+            values = np.empty((len(examples), *batch.shape[1:]), "float32")
+        values[first : first + len(batch)] = batch
+        first += len(batch)
+        good.append(read)
+    good = np.concatenate(good)
+    return Features(
+        values[:first],
+        examples.images[good] if examples.are_files else None,
+        layer,
+        examples.labels[good] if labeled else None,
+        examples.class_names if labeled else (),
+        skipped.reasons,
+    )
+
+
+def write_features(trained, images, to_file, layer="fc7"):
+    """The same, straight into a file, so that memory does not grow.
+
+    Args:
+        trained: As in `features`.
+        images: Paths, as in `features`.
+        to_file: Path of the `.npz` file, as `Features.save` writes it.
+        layer: As in `features`.
+
+    Returns:
+        The shape of the values, and file -> reason for those left out.
+
+    Raises:
+        ValueError: as in `features`, or if the file cannot be written.
+    """
+    examples, labeled = examples_of(images)
+    skipped = SkippedFiles(len(examples), 1.0)
+    batches = _batches(trained, examples, layer, skipped)
+    # How many can be read is known at the end only, and an array's length
+    # stands in front of it: so the values wait in a file without one.
+    with (
+        replacing(to_file) as path,
+        tempfile.TemporaryFile(dir=pathlib.Path(to_file).parent) as raw,
+    ):
+        good = []
+        for batch, read in batches:
+            raw.write(np.ascontiguousarray(batch).data)
+            good.append(read)
+        shape = (int(np.concatenate(good).sum()), *batch.shape[1:])
+        columns = columns_of(
+            examples.images[np.concatenate(good)],
+            layer,
+            examples.labels[np.concatenate(good)] if labeled else None,
+        )
+        columns["class_names"] = np.array(
+            examples.class_names if labeled else (), str
+        )
+        raw.seek(0)
+        write_npz(path, raw, shape, columns)
+    return shape, skipped.reasons
+
+
+def _batches(trained, examples, layer, skipped):
+    """For each batch the values, and which of its images could be read."""
+    model, to_input = trained.load_model(), trained.pixels_to_input()
+    network = keras.Model(model.input, layer_output(model, layer))
+    batches = evaluation_batches(
+        examples,
+        batch_size=trained.recipe.batch_size,
+        skipped=skipped,
+        **trained.sizes,
+    )
+
+    def run():
+        for inputs, _, weights in batches:
+            read = weights.numpy() > 0
+            values = network.predict_on_batch(to_input(*inputs))
+            yield np.asarray(values[read], "<f4"), read
+        if len(skipped) and len(skipped) == len(set(map(str, examples.images))):
+            file, reason = next(iter(skipped.reasons.items()))
+            raise ValueError(
+                f"None of the {len(skipped)} images can be used; the first: "
+                f"{file!r}: {reason}."
+            )
+
+    return run()
+
+
+def layer_output(model, name):
+    """What a layer hands on; of two towers, the maps of A and then of B.
+
+    Args:
+        model: A model made by `AlexNet`.
+        name: The paper's name ("conv2"), or a layer's own ("conv2a").
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    outputs = {
+        layer.name: layer.output
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        and keras.backend.is_keras_tensor(layer.output)
+    }
+    towers = [outputs.get(name + letter) for letter in "ab"]
+    if name in outputs:
+        return outputs[name]
+    if None not in towers:
+        return keras.layers.Concatenate(axis=-1, name=name)(towers)
+    pairs = {key[:-1] for key in outputs if key[:-1] + "b" in outputs}
+    known = dict.fromkeys(
+        key[:-1] if key[:-1] in pairs else key for key in outputs
+    )
+    raise ValueError(
+        f"{model.name} has no layer {name!r}; its layers are "
+        f"{', '.join(known)}."
+    )
+
+
+def examples_of(images):
+    """Images of any of the kinds that `features` takes.
+
+    Returns:
+        `Examples`, and whether their labels are classes.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if isinstance(images, Examples):
+        return images, True
+    if isinstance(images, np.ndarray) and images.dtype.kind == "u":
+        return Examples(images, np.zeros(len(images), int), ("",)), False
+    if isinstance(images, str | os.PathLike):
+        images = [images]
+    files = find_images(images)
+    folders = [os.path.abspath(path) for path in images if os.path.isdir(path)]
+    classes = [_class_folder(os.path.abspath(f), folders) for f in files]
+    names = tuple(sorted(set(classes)))
+    labels = [names.index(name) for name in classes]
+    return Examples(np.array(files, str), labels, names), all(classes)
+
+
+def _class_folder(file, folders):
+    """The folder in one of those searched that a file lies in, or ""."""
+    for folder in folders:
+        if file.startswith(os.path.join(folder, "")):
+            parts = os.path.relpath(file, folder).split(os.sep)
+            if len(parts) > 1:
+                return parts[0]
+    return ""

@@ -1,0 +1,115 @@
+"""The commands about data: `prepare-data` and `check-data`. No TensorFlow."""
+
+import argparse
+import json
+import sys
+
+from keras_alexnet.terminal import say
+from keras_alexnet.terminal import say_lines
+
+
+def ratio(text):
+    """A part of a whole, as a number of 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a number from 0 to 1"
+        )
+    return value
+
+
+def add_bad_ratio(parser):
+    """The options on how many bad files are borne."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--max-bad-ratio",
+        type=ratio,
+        metavar="R",
+        help="part of the image files that may be unreadable and is skipped; "
+        "default: 0.01, in evaluate the training's",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_const",
+        const=0.0,
+        dest="max_bad_ratio",
+        help="stop at the first",
+    )
+
+
+def add_prepare_data(parser, positive):
+    """Give the parser of `prepare-data` its options."""
+    parser.set_defaults(command=_prepare_data)
+    parser.add_argument(
+        "source", metavar="SRC", help="folder of class folders, or of train/..."
+    )
+    parser.add_argument("out", metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "--resize-pixels",
+        type=positive,
+        default=256,
+        metavar="N",
+        help="short side of the prepared images; default: 256",
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="keep all of each image, not only the central square",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--validation-fraction",
+        type=ratio,
+        default=0.2,
+        metavar="R",
+        help="held out of each class where there is no folder for testing",
+    )
+    add_bad_ratio(parser)
+
+
+def _prepare_data(options):
+    from keras_alexnet.data.prepare_data import prepare_data
+
+    bears = options.max_bad_ratio
+    facts = prepare_data(
+        options.source,
+        options.out,
+        resize_pixels=options.resize_pixels,
+        square=not options.whole,
+        validation_fraction=options.validation_fraction,
+        seed=options.seed,
+        max_bad_ratio=0.01 if bears is None else bears,
+    )
+    images = facts["images"]
+    for file, reason in facts["skipped"].items():
+        say(f"skipped {file}: {reason}", file=sys.stderr)
+    say(
+        f"{images['train']} training and {images['test']} test images of "
+        f"{len(facts['class_names'])} classes are in {options.out}, "
+        f"{len(facts['skipped'])} were skipped."
+    )
+
+
+def add_check_data(parser):
+    """Give the parser of `check-data` its options."""
+    parser.set_defaults(command=_check_data)
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_bad_ratio(parser)
+
+
+def _check_data(options):
+    from keras_alexnet.data.check_data import check_data
+
+    inspection = check_data(options.folder)
+    bears = 0.01 if options.max_bad_ratio is None else options.max_bad_ratio
+    safe = inspection.is_safe(bears)
+    if options.format == "json":
+        print(json.dumps({**inspection.to_dict(), "safe": safe}, indent=2))
+    else:
+        verdict = "would go through" if safe else "would stop"
+        say_lines(f"{inspection}\nA training that bears {bears:.1%} {verdict}.")
+    return 0 if safe else 1

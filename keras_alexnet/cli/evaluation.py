@@ -1,0 +1,259 @@
+"""The commands that ask trained networks: `evaluate` and `predict`."""
+
+import argparse
+import contextlib
+import csv
+import io
+import itertools
+import json
+import pathlib
+import sys
+
+from keras_alexnet.cli.data import add_bad_ratio
+from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.signals import Interrupted
+from keras_alexnet.signals import noted_signals
+from keras_alexnet.terminal import printable
+from keras_alexnet.terminal import say
+from keras_alexnet.terminal import say_lines
+
+PICTURES = (".png", ".svg", ".pdf")
+LARGEST_SHEET = 24  # images; more cannot be read on a page
+NETWORK = "run folder, or file of weights that `convert` reads"
+TEN_CROPS = "average the predictions for ten crops, as the paper does"
+
+
+def picture(text):
+    """The path of a picture that can be written."""
+    if pathlib.PurePath(text).suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not end in {', '.join(PICTURES)}"
+        )
+    return text
+
+
+def add_evaluate(parser):
+    """Give the parser of `evaluate` its options."""
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument(
+        "networks",
+        metavar="RUN",
+        nargs="+",
+        help=f"{NETWORK}; the predictions of several are averaged",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="other images than the run's own: folder of class folders, or "
+        "of val/...",
+    )
+    parser.add_argument("--ten-crops", action="store_true", help=TEN_CROPS)
+    parser.add_argument(
+        "--confusion",
+        type=picture,
+        metavar="FILE",
+        help="draw the confusion matrix: .png, .svg or .pdf",
+    )
+    add_bad_ratio(parser)
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text"
+    )
+
+
+def _evaluate(options):
+    load_tensorflow()
+    from keras_alexnet.evaluation.evaluate import evaluate
+    from keras_alexnet.runs.open_trained import open_trained
+
+    evaluation = evaluate(
+        [open_trained(path) for path in options.networks],
+        options.data,
+        options.max_bad_ratio,
+        options.ten_crops,
+    )
+    if options.format == "json":
+        # A line for each figure; the matrix of 1,000 classes is one of them.
+        facts = evaluation.to_dict().items()
+        lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in facts]
+        print("{\n" + ",\n".join(lines) + "\n}")
+    elif options.format == "markdown":
+        say_lines(evaluation.to_markdown())
+    else:
+        say_lines(evaluation)
+    if options.confusion:
+        evaluation.plot_confusion(options.confusion)
+        say(options.confusion, file=sys.stderr)
+
+
+def add_predict(parser, positive):
+    """Give the parser of `predict` its options."""
+    parser.set_defaults(command=_predict)
+    parser.add_argument("network", metavar="RUN", help=NETWORK)
+    parser.add_argument(
+        "images",
+        metavar="IMAGES",
+        nargs="+",
+        help="image files, folders of them, or quoted patterns such as "
+        "'photos/**/*.jpg'",
+    )
+    parser.add_argument(
+        "--top",
+        type=positive,
+        default=5,
+        metavar="N",
+        help="how many classes to name; default: 5",
+    )
+    parser.add_argument("--ten-crops", action="store_true", help=TEN_CROPS)
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "csv"),
+        default="text",
+        help="json: an array, an image a line; csv: an image a row",
+    )
+    parser.add_argument(
+        "--to-file",
+        type=picture,
+        metavar="FILE",
+        help=f"draw up to {LARGEST_SHEET} of the images with bars for their "
+        "classes: .png, .svg or .pdf",
+    )
+
+
+def _predict(options):
+    load_tensorflow()
+    from keras_alexnet.data.finding import find_images
+    from keras_alexnet.evaluation.predict import iter_predictions
+    from keras_alexnet.runs.open_trained import open_trained
+
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files need not be UTF-8; a program gets their own bytes.
+        exact = options.format == "csv"
+        errors = "surrogateescape" if exact else "backslashreplace"
+        sys.stdout.reconfigure(errors=errors)
+    files = find_images(options.images)
+    total, bad, drawn = len(files), 0, []
+    evenly = {i * total // LARGEST_SHEET for i in range(LARGEST_SHEET)}
+    trained = open_trained(options.network)
+    top = min(options.top, len(trained.class_names))
+    predictions = iter_predictions(trained, files, top, options.ten_crops)
+    with (
+        _bar(total, trained.recipe.batch_size) as advance,
+        _printer(options.format, top) as show,
+    ):
+        for place, prediction in enumerate(predictions):
+            show(prediction)
+            advance()
+            if prediction.error:
+                bad += 1
+            elif place in evenly:
+                drawn.append(prediction)
+    if bad:
+        text = f"{bad:,} of {total:,} files cannot be used."
+        say(f"keras-alexnet: {text}", file=sys.stderr)
+    if options.to_file and drawn:
+        from keras_alexnet.evaluation.prediction_sheet import plot_predictions
+
+        plot_predictions(
+            drawn, trained.class_names, options.to_file, trained.channels
+        )
+        say(f"{options.to_file}: {len(drawn)} images", file=sys.stderr)
+    return 1 if bad else 0
+
+
+@contextlib.contextmanager
+def _printer(form, top):
+    """A function that prints a prediction; what it printed is whole, always."""
+    head, between, tail = {
+        "text": ("", "", ""),
+        "csv": (_csv_line(_columns(top)), "", ""),
+        "json": ("[\n", ",\n", "\n]\n"),
+    }[form]
+    line = {"text": _text, "csv": _csv_row(top), "json": _json}[form]
+    begun = False
+
+    def show(prediction):
+        nonlocal begun
+        if form == "text" and prediction.error:
+            text = f"{prediction.file}: {prediction.error}"
+            say(text, file=sys.stderr)
+            return
+        text = (between if begun else head) + line(prediction)
+        with _uninterrupted():
+            sys.stdout.write(text)
+            begun = True
+
+    try:
+        yield show
+    finally:
+        if begun:
+            with _uninterrupted():
+                sys.stdout.write(tail)
+
+
+@contextlib.contextmanager
+def _uninterrupted():
+    """Something is written as a whole, and Ctrl-C obeyed behind it."""
+    with noted_signals() as signals:
+        yield
+        sys.stdout.flush()
+    if signals.number:
+        raise Interrupted(signals.number, "interrupted")
+
+
+def _text(prediction):
+    lines = [
+        f"  {100 * probability:5.1f} %  {printable(name)}"
+        for name, probability in prediction.top
+    ]
+    return "\n".join([printable(prediction.file), *lines]) + "\n"
+
+
+def _json(prediction):
+    return json.dumps(prediction._asdict())
+
+
+def _columns(top):
+    pairs = [(f"class_{i}", f"probability_{i}") for i in range(1, top + 1)]
+    return ["file", *itertools.chain(*pairs), "error"]
+
+
+def _csv_row(top):
+    def row(prediction):
+        cells = [cell for pair in prediction.top for cell in pair]
+        cells += [""] * (2 * top - len(cells))
+        return _csv_line([prediction.file, *cells, prediction.error or ""])
+
+    return row
+
+
+def _csv_line(cells):
+    if sys.stdout.isatty():  # a program gets what the names are
+        cells = [printable(cell) for cell in cells]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+@contextlib.contextmanager
+def _bar(total, batch_size):
+    """A function that advances the bar, which a terminal shows for many."""
+    from rich.console import Console
+    from rich.progress import BarColumn
+    from rich.progress import MofNCompleteColumn
+    from rich.progress import Progress
+    from rich.progress import TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        "images",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=total <= batch_size or not console.is_terminal,
+        # What goes into a file must not be led to the terminal.
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("images", total=total)
+        yield lambda: bar.advance(task)

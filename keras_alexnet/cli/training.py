@@ -1,0 +1,177 @@
+"""The commands about training: `train` and `recipes`."""
+
+import argparse
+import json
+import pathlib
+
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.cli.data import add_bad_ratio
+from keras_alexnet.cli.weights import names
+from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.files import holds_only
+from keras_alexnet.runs.recipe import CHOICES
+from keras_alexnet.runs.recipe import OPTIONS
+from keras_alexnet.runs.recipes import RECIPES
+from keras_alexnet.runs.recipes import from_json
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.runs.recipes import same_training
+from keras_alexnet.runs.recipes import with_full_paths
+from keras_alexnet.terminal import say
+from keras_alexnet.terminal import say_lines
+
+# Options that change the recipe, with what `--help` says; named as its fields.
+CHANGES = (
+    ("data", str, "DIR", "folder of class folders, or of train/..."),
+    ("variant", str, "VARIANT", "the network"),
+    ("weights", str, "SRC", "start from a run folder or a file of weights"),
+    ("frozen", names, "LAYERS", "that do not learn, such as conv1,conv2"),
+    ("dropout", float, "RATE", "of all dropout layers"),
+    ("epochs", int, "N", None),
+    ("batch-size", int, "N", "over all devices"),
+    ("accumulation-steps", int, "N", "parts of a batch, to save memory"),
+    ("learning-rate", float, "RATE", None),
+    ("resize-pixels", int, "N", None),
+    ("crop-pixels", int, "N", None),
+    ("color-noise", float, "X", "along the principal components; 0.1 in 2012"),
+    ("global-clipnorm", float, "X", "gradients are scaled down to this norm"),
+    ("precision", str, None, "what layers compute in; weights stay float32"),
+    ("seed", int, "N", None),
+)
+
+
+def add_train(parser, positive):
+    """Give the parser of `train` its options."""
+    parser.set_defaults(command=_train)
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        metavar="RECIPE",
+        help="see `keras-alexnet recipes`; default: fashion, or folder with "
+        "--data",
+    )
+    choices = {"variant": VARIANTS, "precision": CHOICES["precision"]}
+    for name, kind, metavar, text in CHANGES:
+        parser.add_argument(
+            f"--{name}",
+            type=positive if kind is int and name != "seed" else kind,
+            choices=choices.get(name),
+            metavar=metavar,
+            help=text,
+        )
+    add_bad_ratio(parser)
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="default: runs/RECIPE, or the next that is free or unfinished",
+    )
+    parser.add_argument(
+        "--distribute",
+        choices=("auto", "none", "mirrored", "multiworker"),
+        default="auto",
+        help="one device, this machine's, or several machines (TF_CONFIG)",
+    )
+    parser.add_argument(
+        "--devices",
+        type=positive,
+        metavar="N",
+        help="GPUs, or virtual CPU devices where there are none",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_minutes,
+        default=5.0,
+        metavar="X",
+        help="how often all is saved; 0 for every step; default: 5",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="operations repeat bit for bit",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write what TensorBoard shows",
+    )
+
+
+def _minutes(text):
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < 1e6:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a number of minutes"
+        )
+    return minutes
+
+
+def _train(options):
+    name = options.recipe or ("fashion" if options.data is None else "folder")
+    changes = {name: getattr(options, name) for name in OPTIONS}
+    changes = {n: value for n, value in changes.items() if value is not None}
+    recipe = with_full_paths(get_recipe(name, **changes))
+    if not recipe.data:
+        raise ValueError(f"The recipe {name} needs --data DIR.")
+    if options.run_dir == "":  # a shell's variable that is not set
+        raise ValueError("--run-dir is empty; name a folder, or leave it out.")
+    load_tensorflow()
+    folder = options.run_dir or folder_for(recipe)
+    from keras_alexnet.training.trainer import train
+
+    run = train(
+        recipe,
+        folder,
+        options.devices,
+        verbose=1,
+        distribute=options.distribute,
+        checkpoint_minutes=options.checkpoint_minutes,
+        deterministic=options.deterministic,
+        tensorboard=options.tensorboard,
+    )
+    results = run.results
+    if not results:
+        return  # not the chief
+    say(
+        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
+        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
+        f"Everything is in {run.folder}"
+    )
+    if results["skipped_files"]:
+        listed = run.path("skipped.csv")
+        say(f"{results['skipped_files']} files were skipped, see {listed}")
+
+
+def folder_for(recipe):
+    """The first folder that is free, or holds this training unfinished."""
+    first = pathlib.Path("runs") / recipe.name
+    numbered = (first.with_name(f"{recipe.name}-{i}") for i in range(2, 1000))
+    return next(f for f in (first, *numbered) if _fits(f, recipe))
+
+
+def _fits(folder, recipe):
+    from keras_alexnet.runs.run import is_finished
+
+    if holds_only(folder):
+        return True
+    try:
+        text = (folder / "recipe.json").read_text()
+        return not is_finished(folder) and same_training(
+            from_json(text), recipe
+        )
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def list_recipes(options):
+    """Print the recipes."""
+    from keras_alexnet.runs.recipe_table import RecipesTable
+
+    table = RecipesTable()
+    if options.format == "json":
+        print(json.dumps(table.to_dict(), indent=2))
+    else:
+        say_lines(
+            table.to_markdown() if options.format == "markdown" else table
+        )

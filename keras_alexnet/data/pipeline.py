@@ -1,0 +1,267 @@
+"""From examples to batches, for training and for evaluation.
+
+Threads of Python read, decode (in C, without the interpreter's lock) and cut;
+TensorFlow keeps a few batches ahead. Batches stay `uint8`: what makes them
+four times as large, and is cheap on a GPU, is left to
+`preprocessing.PixelsToInput`.
+"""
+
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.decode import BadImageError
+from keras_alexnet.data.image_source import Source
+from keras_alexnet.data.sampling import area_generator
+from keras_alexnet.data.sampling import epoch_choices
+from keras_alexnet.data.sampling import place
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.data.threads import called_by_tensorflow
+from keras_alexnet.data.threads import share_out
+
+TASK = 8  # images that a thread takes at a time
+
+
+def training_batches(
+    examples,
+    *,
+    batch_size,
+    resize_pixels,
+    crop_pixels,
+    square=True,
+    smallest_crop_area=None,
+    flip=True,
+    color_noise=0.0,
+    color_noise_epochs=None,
+    color_unit="deviation",
+    color_statistics=IMAGENET_2012,
+    crop_chunk=1,
+    seed=0,
+    channels=3,
+    first_step=0,
+    skipped=None,
+    replicas=1,
+    local=None,
+    multiple_of=1,
+):
+    """Endless shuffled batches with the paper's augmentation (Section 4.1).
+
+    The central squares that crops are cut out of stay in memory for the next
+    epoch, where those of all photos take 1 GiB at most (5,461 of 256x256):
+    not with `square=False` or `smallest_crop_area`.
+
+    An epoch has `ceil(len(examples) / batch_size)` batches, in which every
+    example comes once. All batches have the same size: the last of an epoch
+    is filled up with empty images of weight 0, and so is the place of a file
+    that cannot be read; the others share their weight, so that the loss of a
+    batch is the mean over its real images, on any number of devices.
+
+    Args:
+        examples: `Examples`.
+        batch_size: Images in a batch.
+        resize_pixels: The short side is resized to this.
+        crop_pixels: Side of the random square.
+        square: Whether the random square is cut out of the central square of
+            the resized image (Section 2), or out of all of it.
+        smallest_crop_area: If given, not a square of that side is cut out,
+            but a random part of at least this share of the image's area,
+            resized to it.
+        flip: Whether to mirror an image with probability 1/2.
+        color_noise: The paper's 0.1, or 0 for none.
+        color_noise_epochs: How many epochs have color noise; all if `None`.
+        color_unit: As in `ColorStatistics.shifts`.
+        color_statistics: Whose principal components the noise runs along.
+        crop_chunk: How many images in a row share a crop and a flip.
+        seed: Of order, crops, flips and noise.
+        channels: 3, or 1 for gray.
+        first_step: Where to start in the endless sequence.
+        skipped: `SkippedFiles` that bad files are told to. By default 1 % of
+            the files may be bad.
+        replicas: Of all devices; a batch is filled up to a multiple of it.
+        local: `range` of the replicas whose shares of each batch are made
+            here, one after another, with weights 0 and 1; whole batches if
+            `None`.
+        multiple_of: A replica's share is filled up to a multiple of this.
+
+    Returns:
+        A `tf.data.Dataset` of `((images, flips, shifts), labels, weights)`;
+        `preprocessing.finished` makes `(images, labels, weights)` of it.
+
+    Raises:
+        ValueError: if the examples are prepared in another size.
+    """
+    count = len(examples)
+    source = Source(examples, resize_pixels, square, channels, keep=True)
+    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
+    shares = _Shares(batch_size, replicas, local, multiple_of)
+
+    def batch(step):
+        step, rows = shares.of(int(step))
+        epoch, places = place(step, count, batch_size)
+        places = places[rows]
+        choices = epoch_choices(count, seed, epoch, crop_chunk)
+        indices = choices.order[places]
+        shifts = np.zeros((len(places), channels), "float32")
+        if color_noise and epoch < (color_noise_epochs or epoch + 1):
+            normals = choices.normals[places]
+            shifts += color_statistics.shifts(normals, color_noise, color_unit)
+        crops = choices.crops[places]
+
+        def cut(i):
+            if smallest_crop_area is None:
+                return source.random_crop(indices[i], crops[i], crop_pixels)
+            generator = area_generator(seed, epoch, places[i])
+            return source.random_area(
+                indices[i], generator, smallest_crop_area, crop_pixels
+            )
+
+        images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        if local is None:
+            weights *= np.float32(shares.size / max(weights.sum(), 1))
+        flips = (choices.flips[places] & flip).astype("uint8")
+        labels = examples.labels[indices]
+        return shares.fill(images, flips, shifts, labels, weights)
+
+    steps = tf.data.Dataset.range(first_step * shares.count, tf.int64.max)
+    return _dataset(steps, batch, source, shares.size, crop_pixels)
+
+
+def evaluation_batches(
+    examples,
+    *,
+    batch_size,
+    resize_pixels,
+    crop_pixels,
+    channels=3,
+    skipped=None,
+    replicas=1,
+    local=None,
+    keep=False,
+):
+    """Every example once, in order, its center crop.
+
+    In the place of a file that cannot be read stands an empty image of weight
+    0; all others have weight 1. The last batch may be short.
+
+    Args:
+        examples: `Examples`.
+        batch_size: Images in a batch.
+        resize_pixels: The short side is resized to this.
+        crop_pixels: Side of the square in the middle.
+        channels: 3, or 1 for gray.
+        skipped: As in `training_batches`.
+        replicas: As in `training_batches`.
+        local: As in `training_batches`.
+        keep: Whether photos stay in memory for the next pass, as those of
+            `training_batches` do.
+
+    Returns:
+        As of `training_batches`, without flips and shifts of color.
+    """
+    count = len(examples)
+    source = Source(examples, resize_pixels, None, channels, keep)
+    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
+    shares = _Shares(batch_size, replicas, local)
+
+    def batch(step):
+        step, rows = shares.of(int(step))
+        first = step * batch_size
+        indices = np.arange(first, min(first + batch_size, count))[rows]
+
+        def cut(i):
+            return source.center_crop(indices[i], crop_pixels)
+
+        images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        flips = np.zeros(len(indices), "uint8")
+        shifts = np.zeros((len(indices), channels), "float32")
+        labels = examples.labels[indices]
+        arrays = images, flips, shifts, labels, weights
+        return arrays if shares.whole else shares.fill(*arrays)
+
+    steps = tf.data.Dataset.range(-(-count // batch_size) * shares.count)
+    size = None if shares.whole else shares.size
+    return _dataset(steps, batch, source, size, crop_pixels)
+
+
+class _Shares:
+    """How batches are dealt out to replicas."""
+
+    def __init__(self, batch_size, replicas, local, multiple_of=1):
+        self.local = range(1) if local is None else local
+        self.count = len(self.local)
+        self.size = -(-batch_size // replicas)
+        self.size = -(-self.size // multiple_of) * multiple_of
+        if local is None:
+            self.size *= replicas
+        self.whole = local is None and replicas == 1
+
+    def of(self, number):
+        """The step and the rows of its batch that an element consists of."""
+        step, which = divmod(number, self.count)
+        first = self.local[which] * self.size
+        return step, slice(first, first + self.size)
+
+    def fill(self, *arrays):
+        """Zeros up to a whole share, so that all have the same shapes."""
+        missing = self.size - len(arrays[0])
+        return tuple(
+            np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+            if missing
+            else array
+            for array in arrays
+        )
+
+
+def _read(source, indices, cut, pixels, skipped):
+    """The crops of some images, in threads; of bad files zeros, weight 0."""
+    shape = (len(indices), pixels, pixels, source.channels)
+    images = np.zeros(shape, "uint8")
+    weights = np.ones(len(indices), "float32")
+
+    def task(start):
+        for i in range(start, min(start + TASK, len(indices))):
+            try:
+                images[i] = cut(i)
+            except BadImageError as error:
+                weights[i] = 0
+                skipped.add(source.file(indices[i]), str(error))
+
+    share_out(task, range(0, len(indices), TASK))
+    skipped.check()
+    return images, weights
+
+
+def _dataset(steps, batch, source, batch_size, pixels):
+    """The batches of all steps, two ahead of whoever takes them."""
+    shape = (batch_size, pixels, pixels, source.channels)
+    columns = (
+        (shape, tf.uint8),
+        ((batch_size,), tf.uint8),  # a strategy cannot add up booleans
+        ((batch_size, source.network_channels), tf.float32),
+        ((batch_size,), tf.int64),
+        ((batch_size,), tf.float32),
+    )
+    types = [dtype for _, dtype in columns]
+
+    def nothing():
+        return tuple(
+            np.zeros((size or 1, *rest), dtype.as_numpy_dtype)
+            for (size, *rest), dtype in columns
+        )
+
+    batch = called_by_tensorflow(batch, nothing)
+
+    def load(step):
+        arrays = tf.numpy_function(batch, [step], types, stateful=False)
+        for array, (shape, _) in zip(arrays, columns, strict=True):
+            array.set_shape(shape)
+        images, flips, shifts, labels, weights = arrays
+        return (images, flips, shifts), labels, weights
+
+    # Two at once: one batch's last image does not hold up the next batch.
+    dataset = steps.map(load, num_parallel_calls=2).prefetch(2)
+    # TensorFlow keeps the functions that it calls, and so the source, for ever.
+    weakref.finalize(dataset, source.forget)
+    return dataset

@@ -1,0 +1,163 @@
+"""From pixels of 0..255 to what a network is fed, on any device."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.data import transforms
+
+
+def preprocess_input(x, variant="alexnet"):
+    """Makes of RGB images what a variant's weights expect.
+
+    Args:
+        x: Images, `(..., height, width, 3)`, RGB values of 0..255; an array,
+            a tensor or what `keras.Input` gives.
+        variant: Name of the variant.
+
+    Returns:
+        The same shape, as float32: scaled, minus the mean, divided by the
+        standard deviation, in the channel order of that variant.
+
+    Reference:
+        - `keras_alexnet.VARIANTS[variant].preprocessing`
+
+    Example:
+
+    >>> preprocess_input(np.full((1, 1, 1, 3), 127.0), "caffe_alexnet")
+    array([[[[23., 10.,  4.]]]], dtype=float32)
+    """
+    architecture = get_architecture(variant)
+    facts = architecture.preprocessing
+    if keras.backend.is_keras_tensor(x):
+        x = keras.ops.cast(x, "float32")
+    elif tf.is_tensor(x):
+        x = tf.cast(x, tf.float32)
+    else:
+        x = np.asarray(x, "float32")
+    if x.shape[-1] != len(facts.mean):
+        raise ValueError(
+            f"{architecture.name} expects {len(facts.mean)} channels in the "
+            f"last axis. Received: shape={tuple(x.shape)}"
+        )
+    return _standardized(x, facts)
+
+
+def _standardized(x, facts, mean_image=None):
+    """RGB values of 0..255 as a variant's weights expect them.
+
+    Args:
+        x: float32 array or tensor.
+        facts: The variant's `Preprocessing`.
+        mean_image: What is subtracted in place of the mean color.
+    """
+    mean = np.array(facts.mean, "float32")
+    if mean_image is not None:
+        mean = mean_image * np.float32(facts.scale)
+    if facts.channel_order == "BGR":
+        x = x[..., ::-1]
+        mean = mean if mean_image is None else mean[..., ::-1]
+    if facts.scale != 1.0:
+        x = x * np.float32(facts.scale)
+    x = x - mean
+    if any(std != 1.0 for std in facts.std):
+        x = x / np.array(facts.std[: len(facts.mean)], "float32")
+    return x
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
+class PixelsToInput(keras.layers.Layer):
+    """Mirrors images, adds the color noise and subtracts the mean.
+
+    One compiled function over a whole batch: in plain TensorFlow operations,
+    which broadcast badly over three channels, it takes forty times as long on
+    a CPU (benchmarks/README.md).
+
+    Args:
+        variant: Name of the variant whose preprocessing is applied.
+        mean_image: Array `(height, width, 3)`, the mean of RGB images of
+            0..255, of which the center is subtracted (Section 2); the
+            variant's mean color if `None`.
+        training_divisor: Float; in training all is divided by it at the end
+            (1.1 in the 2012 code with its color noise).
+        **kwargs: Base layer keyword arguments.
+
+    Call arguments:
+        images: `uint8`, `(batch, height, width, channels)`, RGB or gray.
+        flips: `uint8`, `(batch,)`, 1 for those to mirror.
+        shifts: `float32`, `(batch, channels)`, added to all pixels.
+        training: Whether to divide by `training_divisor`.
+
+    Output shape:
+        `(batch, height, width, channels of the network)`, `float32`.
+
+    Reference:
+        - `keras_alexnet.VARIANTS[variant].preprocessing`
+    """
+
+    def __init__(
+        self, variant, mean_image=None, training_divisor=1.0, **kwargs
+    ):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.variant = variant
+        self.mean_image = mean_image
+        self.training_divisor = training_divisor
+        if mean_image is not None:
+            self.mean_image = np.asarray(mean_image, "float32")
+        self._compiled = tf.function(
+            self.transform, jit_compile=True, autograph=False
+        )
+
+    def call(self, images, flips, shifts, training=False):
+        divisor = self.training_divisor if training else 1.0
+        return self._compiled(images, flips, shifts, divisor)
+
+    def transform(self, images, flips, shifts, divisor):
+        """What `call` compiles, in plain operations of TensorFlow."""
+        facts = get_architecture(self.variant).preprocessing
+        mirrored = transforms.flip(images)
+        flips = tf.cast(flips, tf.bool)
+        x = tf.where(
+            flips[:, tf.newaxis, tf.newaxis, tf.newaxis], mirrored, images
+        )
+        channels = len(facts.mean)
+        x = tf.cast(x, tf.float32)
+        if x.shape[-1] < channels:
+            x = tf.repeat(x, channels, axis=-1)
+        x = x + shifts[:, tf.newaxis, tf.newaxis]
+        mean_image = self.mean_image
+        if mean_image is not None:
+            mean_image = transforms.center_crop(mean_image, images.shape[1])
+        return _standardized(x, facts, mean_image) / divisor
+
+    def compute_output_spec(self, images, flips, shifts, training=False):
+        channels = len(get_architecture(self.variant).preprocessing.mean)
+        return keras.KerasTensor((*images.shape[:-1], channels), "float32")
+
+    def get_config(self):
+        config = super().get_config()
+        mean_image = self.mean_image
+        config.update(
+            variant=self.variant,
+            mean_image=None if mean_image is None else mean_image.tolist(),
+            training_divisor=self.training_divisor,
+        )
+        return config
+
+
+def finished(dataset, variant, training=False, **kwargs):
+    """The batches of `pipeline` as `(images, labels, weights)` for any `fit`.
+
+    Args:
+        dataset: Of `((images, flips, shifts), labels, weights)`.
+        variant: Name of the variant.
+        training: Whether to divide by `training_divisor`.
+        **kwargs: As in `PixelsToInput`.
+    """
+    layer = PixelsToInput(variant, **kwargs)
+
+    def finish(inputs, labels, weights):
+        return layer(*inputs, training=training), labels, weights
+
+    return dataset.map(finish, num_parallel_calls=1).prefetch(2)

@@ -1,0 +1,117 @@
+"""`AlexNetModel`, what `AlexNet` returns."""
+
+import keras
+import tensorflow as tf
+
+from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.layers.local_response_normalization import exporting
+from keras_alexnet.models import replica_steps
+from keras_alexnet.models.input_checks import first_images
+from keras_alexnet.models.input_checks import warn_if_out_of_range
+from keras_alexnet.models.input_checks import warn_if_unlearnable
+from keras_alexnet.weights.read_weights import SAVED
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
+class AlexNetModel(keras.Model):
+    """What `AlexNet` returns: a functional model with a few habits more.
+
+    `fit` warns before the first step if the images are in a range that the
+    initialization cannot learn from. Made and compiled in the scope of a
+    `tf.distribute.MirroredStrategy`, each step is that of one device, up to
+    the rounding of sums in another order, with uneven batches and clipping
+    too, and `fit` refuses what Keras cannot do there. `export` uses the
+    operations that converters know.
+
+    Attributes:
+        accumulation_steps: In how many parts a batch is computed, one after
+            another, before the weights are changed once; to save memory.
+        variant: Name of the variant, which tells how images must be
+            preprocessed; `None` if it is none of `VARIANTS`.
+        padding: As given to `AlexNet`.
+        class_names: Names of the classes, or `None`.
+        resize_pixels: The short side of an image before the center is cut
+            out of it, or `None`.
+        checks_range: Boolean, whether `predict` warns of images that are not
+            preprocessed as those were that its weights come from. These five
+            are saved with the model.
+    """
+
+    accumulation_steps = 1
+    variant = None
+    padding = None
+    class_names = None
+    resize_pixels = None
+    checks_range = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.made_in_scope = tf.distribute.has_strategy()
+
+    def fit(self, x=None, *args, **kwargs):
+        if self.compiled:
+            if self._replicas > 1:
+                replica_steps.check_options(self)
+            elif keras.backend.backend() != "tensorflow":
+                replica_steps.check_backend(self)
+            if self.optimizer.iterations.numpy() == 0:
+                warn_if_unlearnable(self, first_images(x))
+        return super().fit(x, *args, **kwargs)
+
+    # Keras on JAX calls these with a state in front of the data.
+    def train_step(self, *args):
+        if self._replicas == self.accumulation_steps == 1:
+            return super().train_step(*args)
+        return replica_steps.train_step(self, *args, self.accumulation_steps)
+
+    def test_step(self, *args):
+        if self._replicas == 1:
+            return super().test_step(*args)
+        return replica_steps.test_step(self, *args)
+
+    def predict_step(self, *args):
+        if self._replicas == 1:
+            return super().predict_step(*args)
+        return replica_steps.predict_step(self, *args)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # The only private name of Keras here. To learn the shapes, Keras 3.15
+        # adds up the replicas' shares of a batch, which fails where they are
+        # uneven; one share tells the shapes too.
+        if iterator is not None and self._replicas > 1 and self.made_in_scope:
+            local = self.distribute_strategy.experimental_local_results
+            for _, _, batches in iterator:
+                data_batch = tf.nest.map_structure(
+                    lambda value: local(value)[0], next(batches)
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    @property
+    def _replicas(self):
+        if keras.backend.backend() != "tensorflow":
+            return 1
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def predict(self, x, *args, **kwargs):
+        if self.checks_range:
+            facts = get_architecture(self.variant).preprocessing
+            warn_if_out_of_range(self, facts, first_images(x))
+        return super().predict(x, *args, **kwargs)
+
+    def get_config(self):
+        facts = {name: getattr(self, name) for name in SAVED}
+        return {**super().get_config(), **facts}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        facts = {name: config.pop(name, None) for name in SAVED}
+        model = super().from_config(config, custom_objects)
+        for name, value in facts.items():
+            setattr(model, name, value)
+        return model
+
+    def export(self, *args, **kwargs):
+        with exporting():
+            return super().export(*args, **kwargs)

@@ -1,0 +1,245 @@
+"""`train(recipe, workdir)`: from a recipe to a run folder."""
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import sys
+import tempfile
+import warnings
+
+import keras
+import tensorflow as tf
+
+from keras_alexnet.architectures.arithmetic import trace
+from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.data.datasets import load_parts
+from keras_alexnet.data.datasets import match_classes
+from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.evaluation.evaluate import count_answers
+from keras_alexnet.evaluation.held_out import settle_data
+from keras_alexnet.files import locked
+from keras_alexnet.files import remove_leftovers
+from keras_alexnet.files import replacing
+from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.runs.recipes import same_training
+from keras_alexnet.runs.recipes import with_full_paths
+from keras_alexnet.runs.run import Run
+from keras_alexnet.runs.run import is_finished
+from keras_alexnet.training.distribution import is_chief
+from keras_alexnet.training.distribution import training_strategy
+from keras_alexnet.training.feed import Feed
+from keras_alexnet.training.feed import fed_with_pixels
+from keras_alexnet.training.loop import fit
+from keras_alexnet.visualization import charts
+from keras_alexnet.visualization.plot_model import plot_model
+from keras_alexnet.visualization.summary import summary
+
+
+def train(
+    recipe="fashion",
+    workdir=None,
+    devices=None,
+    examples=None,
+    verbose="auto",
+    *,
+    distribute="auto",
+    checkpoint_minutes=5.0,
+    deterministic=False,
+    tensorboard=False,
+):
+    """Train a network and leave everything about it in a folder.
+
+    The folder receives `recipe.json`, `classes.json`, `summary.txt`,
+    `model.png` (the diagram), `log.csv`, `curves.png`, `model.weights.h5`,
+    `results.json` (the exact counts over the test examples),
+    `confusion_matrix.png` and `checkpoints`; if image files had to be
+    skipped, `skipped.csv` with their paths and the reasons; with
+    `mean="image"`, `mean_image.npy`.
+
+    A training that was interrupted, killed or out of disk space goes on
+    where its last checkpoint was if the same is called again.
+
+    Args:
+        recipe: Name of a recipe, one of `recipes.RECIPES`, or a `Recipe`.
+        workdir: Path of the run folder, new or of the same recipe's
+            unfinished run; `runs/` and the recipe's name if `None`. Several
+            machines must share it.
+        devices: Number of devices, see `distribution.training_strategy`.
+        examples: A pair of `Examples`, for training and for testing, such as
+            arrays in memory; read from the recipe's `data` if `None`.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line for each
+            epoch; `"auto"` for a bar in a terminal.
+        distribute: `"auto"`, `"none"`, `"mirrored"`, `"multiworker"` or a
+            `tf.distribute.Strategy`, see `distribution.training_strategy`.
+        checkpoint_minutes: Float, how often all is saved; 0 for every step.
+        deterministic: Boolean, whether TensorFlow's operations must repeat
+            bit for bit.
+        tensorboard: Boolean, whether to write what TensorBoard shows.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        ValueError: if the recipe, the data or the folder is not usable, if
+            the training diverges, or if it cannot be saved.
+        Interrupted: after Ctrl-C or SIGTERM, when all is saved.
+
+    Example:
+
+    >>> run = train("smoke", workdir="/tmp/smoke")
+    >>> run.results["examples"]
+    2000
+    """
+    if not checkpoint_minutes >= 0:
+        raise ValueError(
+            "`checkpoint_minutes` must be at least 0. "
+            f"Received: {checkpoint_minutes}"
+        )
+    recipe = _usable(recipe, tensorboard)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = training_strategy(distribute, devices)
+    parts = _load(recipe, examples)
+    chief = is_chief(strategy)
+    workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
+    # Before a lock, or anything, is written into it.
+    Run.check_place(workdir, recipe, parts[0].class_names)
+    with _run_folder(workdir, chief) as folder:
+        shown = chief and verbose in ("auto", 1) and sys.stderr.isatty()
+        record, *data = settle_data(workdir, recipe, parts, shown)
+        run = Run.create(folder, recipe, data[0].class_names)
+        record.write(run.folder)
+        skipped = SkippedFiles(
+            len(data[0]) + len(data[1]),
+            recipe.max_bad_ratio,
+            run.path("skipped.csv"),
+        )
+        feed = Feed(run, *data, strategy, skipped)
+        keras.utils.set_random_seed(recipe.seed)
+        with _in_a_sentence(skipped):
+            model, network = fed_with_pixels(run, feed.image_channels, strategy)
+            if chief:
+                _describe(run, network)
+            fit(
+                run,
+                model,
+                network,
+                feed,
+                folder=workdir / "checkpoints",
+                images=record.fingerprint,
+                chief=chief,
+                checkpoint_minutes=checkpoint_minutes,
+                verbose=verbose if chief else 0,
+                tensorboard=tensorboard and chief,
+            )
+        if chief:
+            run.save_weights(network)
+            _conclude(run, data[1], skipped)
+    return run
+
+
+def _usable(recipe, tensorboard):
+    """The recipe; refuses what cannot work here."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`train` runs on Keras' TensorFlow backend; unset KERAS_BACKEND. "
+            f"Received: {keras.backend.backend()}"
+        )
+    if tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ValueError(
+            "`tensorboard` needs the package of that name; install it with "
+            "`pip install 'keras_alexnet[tensorboard]'`."
+        )
+    return with_full_paths(get_recipe(recipe))
+
+
+@contextlib.contextmanager
+def _in_a_sentence(skipped):
+    """What TensorFlow says of its end, without where in its graph it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        skipped.check()  # says it itself, where that was the reason
+        noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
+        lines = [line.strip() for line in error.message.splitlines()]
+        told = [line for line in lines if line and not line.startswith(noise)]
+        reason = told[0].rstrip(".") if told else type(error).__name__
+        raise ValueError(
+            f"TensorFlow stopped the training: {reason}. The same command, on "
+            "all machines if there are several, goes on from the last "
+            "checkpoint."
+        ) from error
+
+
+@contextlib.contextmanager
+def _run_folder(workdir, chief):
+    """The folder that this machine writes into: only the chief writes."""
+    if chief:
+        with locked(workdir):
+            yield workdir
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder
+
+
+def _load(recipe, examples):
+    """Examples for training and testing, or all of them and `None`; refuses
+    what cannot be trained on before anything is written."""
+    train, test = examples or load_parts(recipe.data)
+    if test is not None:
+        test = match_classes(test, train.class_names, "the test examples")
+    for part in (train, test):
+        if part is not None and part.are_prepared:
+            part.images.check(recipe.resize_pixels, recipe.square)
+    side = recipe.crop_pixels
+    channels = get_architecture(recipe.variant).input_shape[-1]
+    trace(recipe.variant, (side, side, channels), padding=recipe.padding)
+    return train, test
+
+
+def _describe(run, model):
+    with replacing(run.path("summary.txt")) as path:
+        pathlib.Path(path).write_text(f"{summary(model)}\n")
+    try:
+        plot_model(model, run.path("model.png"))
+    except ValueError as error:  # no renderer: the training is worth more
+        warnings.warn(str(error), stacklevel=2)
+
+
+def _conclude(run, test_examples, skipped):
+    """Test the weights that were written, and draw what there is to see.
+
+    The results come last: with them the run is finished.
+    """
+    evaluation = count_answers(run, test_examples, skipped)
+    with replacing(run.path("curves.png")) as path:
+        charts.plot_curves(run.path("log.csv"), path)
+    with replacing(run.path("confusion_matrix.png")) as path:
+        charts.plot_confusion(evaluation.confusion, run.class_names, path)
+    results = {**evaluation.to_dict(), "skipped_files": len(skipped)}
+    for folder in (run.folder, run.path("checkpoints")):
+        remove_leftovers(folder)
+    run.save_results(**results)
+
+
+def train_once(recipe, workdir, **options):
+    """The finished run of that recipe in a folder, or the one trained now.
+
+    Args:
+        recipe: A `Recipe`.
+        workdir: Path of the run folder.
+        **options: Of `train`.
+
+    Raises:
+        ValueError: as `train`; also if the data of a finished run have
+            changed.
+    """
+    recipe, workdir = with_full_paths(recipe), pathlib.Path(workdir)
+    if is_finished(workdir):
+        run = Run(workdir)
+        if same_training(run.recipe, recipe):
+            parts = _load(recipe, options.get("examples"))
+            settle_data(workdir, recipe, parts, verbose=False)
+            return run
+    return train(recipe, workdir, **options)

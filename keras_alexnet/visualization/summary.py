@@ -1,0 +1,291 @@
+"""`summary(...)`: what each layer of a network makes and costs, as a table."""
+
+import re
+from dataclasses import asdict
+from dataclasses import dataclass
+
+from keras_alexnet.architectures.arithmetic import LayerFacts
+from keras_alexnet.architectures.arithmetic import trace
+from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.architectures.variants import Architecture
+from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.terminal import printable
+from keras_alexnet.terminal import printable_lines
+from keras_alexnet.visualization.html import paragraph
+from keras_alexnet.visualization.html import table
+from keras_alexnet.visualization.model_graph import input_shapes
+from keras_alexnet.visualization.model_graph import model_facts
+from keras_alexnet.visualization.model_graph import shape_text
+
+
+def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
+    """What each layer of a network makes and costs, for one image.
+
+    Args:
+        model_or_variant: Name of a variant or an `Architecture`, counted by
+            arithmetic without Keras, or a functional `keras.Model`, whose
+            own layers are counted.
+        padding: Of a variant: see `AlexNet`.
+        input_shape: Of a variant: `(height, width, channels)` in pixels.
+        classes: Of a variant: number of classes.
+
+    Returns:
+        A `Summary`, which prints as a table.
+
+    Raises:
+        ValueError: if there is no such variant, the model is not functional,
+            or the other arguments do not fit.
+
+    Example:
+
+    >>> summary("alexnet").totals["parameters"]
+    60965224
+    """
+    if isinstance(model_or_variant, str | Architecture):
+        architecture = get_architecture(model_or_variant)
+        return Summary(
+            architecture.name,
+            architecture.title,
+            architecture.source,
+            tuple(
+                architecture.input_shape if input_shape is None else input_shape
+            ),
+            tuple(trace(architecture, input_shape, classes, padding)),
+        )
+    if (padding, input_shape, classes) != (None, None, None):
+        raise ValueError(
+            "`padding`, `input_shape` and `classes` are for variants; a model "
+            "has its own, so give them to `AlexNet` and leave them out here."
+        )
+    shapes = input_shapes(model_or_variant)  # refuses what is no such model
+    return Summary(
+        model_or_variant.name,
+        "a Keras model",
+        "its own layers",
+        shapes,
+        tuple(model_facts(model_or_variant)),
+    )
+
+
+def variants_table():
+    """All variants, one line each, with their totals.
+
+    Returns:
+        A `VariantsTable`, which prints as a table.
+
+    Example:
+
+    >>> len(variants_table().to_dict()["variants"]) == len(VARIANTS)
+    True
+    """
+    return VariantsTable(tuple(summary(name) for name in VARIANTS))
+
+
+class Table:
+    """Prints as an aligned table, and as a real one in a notebook.
+
+    `_heading()` is a line of text, `_header` names the columns, `_cells()`
+    gives the lines as strings; `_right` are the columns to align right.
+    """
+
+    def __str__(self):
+        lines = [self._header, *self._printable_cells()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        lines.insert(1, ["-" * width for width in widths])
+        text = []
+        for line in lines:
+            cells = [
+                cell.ljust(w) for cell, w in zip(line, widths, strict=True)
+            ]
+            for i in self._right:
+                cells[i] = line[i].rjust(widths[i])
+            text.append("  ".join(cells).rstrip())
+        return "\n".join([printable_lines(self._heading()), "", *text])
+
+    def _printable_cells(self):
+        """The lines; names of classes and layers may hold anything."""
+        return [tuple(map(printable, line)) for line in self._cells()]
+
+    def __repr__(self):
+        return str(self)
+
+    def to_markdown(self):
+        """The table in Markdown."""
+        rule = [
+            "--:" if i in self._right else ":--"
+            for i in range(len(self._header))
+        ]
+        cells = [map(_plain, line) for line in self._printable_cells()]
+        lines = [self._header, rule, *cells]
+        table = [f"| {' | '.join(line)} |" for line in lines]
+        heading = _plain(printable_lines(self._heading()))
+        return "\n".join([heading, "", *table])
+
+    _repr_markdown_ = to_markdown
+
+    def to_html(self):
+        """The table in HTML, as a part of a page."""
+        heading = self._heading()
+        cells = table(heading, self._header, self._cells(), self._right)
+        return paragraph(heading) + cells
+
+
+@dataclass(frozen=True, repr=False)
+class Summary(Table):
+    """A network and the `LayerFacts` of its layers.
+
+    In a model, a count of `None` (printed "?") is one that is not known
+    without knowing the layer or the image's size; it is left out of the
+    totals.
+    """
+
+    name: str
+    title: str
+    source: str
+    input_shape: tuple
+    layers: tuple[LayerFacts, ...]
+
+    _header = (
+        "layer",
+        "output",
+        "neurons",
+        "parameters",
+        "multiply-adds",
+        "memory",
+        "sees",
+        "kind",
+    )
+    _right = (2, 3, 4, 5, 6)
+
+    @property
+    def totals(self):
+        """Sums over the layers; `layers` counts those with weights."""
+        counted = ("parameters", "neurons", "multiply_adds", "memory")
+        return {
+            "layers": sum(bool(facts.parameters) for facts in self.layers),
+            **{
+                key: sum(getattr(facts, key) or 0 for facts in self.layers)
+                for key in counted
+            },
+        }
+
+    @property
+    def _partial(self):
+        return any(facts.multiply_adds is None for facts in self.layers)
+
+    def to_dict(self):
+        """Everything as plain values, ready for `json.dump`."""
+        layers = [asdict(facts) for facts in self.layers]
+        for layer in layers:
+            layer["output_shape"] = list(layer["output_shape"])
+        return {
+            "name": self.name,
+            "title": self.title,
+            "source": self.source,
+            "input_shape": list(self.input_shape),
+            "layers": layers,
+            "totals": self.totals,
+        }
+
+    def _heading(self):
+        totals = self.totals
+        return (
+            f"{self.name}: {self.title} ({self.source}). Input "
+            f"{shape_text(self.input_shape)}; "
+            f"{totals['parameters']:,} parameters, "
+            f"{totals['neurons']:,} neurons, "
+            f"{'at least ' * self._partial}{_millions(totals)} "
+            "multiply-adds for one image."
+        )
+
+    def _cells(self):
+        for facts in self.layers:
+            yield (
+                facts.name,
+                shape_text(facts.output_shape),
+                _count(facts.neurons),
+                _count(facts.parameters),
+                _count(facts.multiply_adds),
+                _bytes(facts.memory),
+                _field(facts),
+                f"{facts.kind} {facts.detail}".strip(),
+            )
+        totals = self.totals
+        counts = [
+            _count(totals[key])
+            for key in ("neurons", "parameters", "multiply_adds")
+        ]
+        yield ("total", "", *counts, _bytes(totals["memory"]), "", "")
+
+
+@dataclass(frozen=True, repr=False)
+class VariantsTable(Table):
+    """The summaries of all variants, printed as one line each."""
+
+    summaries: tuple[Summary, ...]
+
+    _header = (
+        "variant",
+        "input",
+        "parameters",
+        "neurons",
+        "multiply-adds",
+        "what tells it apart",
+        "source",
+    )
+    _right = (2, 3, 4)
+
+    def to_dict(self):
+        """Everything as plain values, ready for `json.dump`."""
+        rows = []
+        for each in self.summaries:
+            row = each.to_dict()
+            del row["layers"]
+            rows.append(row)
+        return {"variants": rows}
+
+    def _heading(self):
+        return f"{len(self.summaries)} variants, counted for one image."
+
+    def _cells(self):
+        for each in self.summaries:
+            totals = each.totals
+            yield (
+                each.name,
+                shape_text(each.input_shape),
+                _count(totals["parameters"]),
+                _count(totals["neurons"]),
+                _millions(totals),
+                each.title,
+                each.source,
+            )
+
+
+def _plain(text):
+    """A text that is neither the border of a cell nor HTML to Markdown."""
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text.replace("|", "\\|"))
+
+
+def _count(number):
+    return "?" if number is None else f"{number:,}"
+
+
+def _millions(totals):
+    number = totals["multiply_adds"]
+    return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,}"
+
+
+def _bytes(count):
+    if count is None:
+        return "?"
+    for unit, size in (("MB", 1e6), ("KB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def _field(facts):
+    """The side of the square that a value sees, in pixels."""
+    if facts.receptive_field is not None:
+        return str(facts.receptive_field)
+    return "all" if len(facts.output_shape) == 1 else "-"

@@ -1,0 +1,90 @@
+"""From the order of axes of PyTorch, Caffe and Theano to that of Keras."""
+
+import math
+
+import numpy as np
+
+from keras_alexnet.untrusted_files import shown
+
+
+def from_theano(layers):
+    """heuritech's layers (Keras 1 on Theano) as PyTorch would have them.
+
+    Towers are layers of their own, "conv_2_1" and "conv_2_2"; Theano's
+    convolution turns its kernels by 180 degrees (`filter_flip`); dense
+    kernels are (in, out).
+    """
+    turned = {
+        name: [
+            kernel[:, :, ::-1, ::-1] if kernel.ndim == 4 else kernel.T,
+            *biases,
+        ]
+        for name, (kernel, *biases) in _joined(layers).items()
+    }
+    return {name: pair(name, *arrays) for name, arrays in turned.items()}
+
+
+def _joined(layers):
+    joined = {}
+    for name, arrays in layers.items():
+        base = name[:-2] if name.count("_") == 2 else name
+        joined.setdefault(base, []).append(arrays)
+    for name, towers in joined.items():
+        shapes = {tuple(np.shape(x)[1:] for x in arrays) for arrays in towers}
+        numbers = {np.ndim(x) for arrays in towers for x in arrays}
+        if len(shapes) > 1 or 0 in numbers or {*map(len, towers)} != {2}:
+            raise ValueError(f"the towers of {shown(name)} do not fit")
+    return {
+        name: [np.concatenate(parts) for parts in zip(*towers, strict=True)]
+        if len(towers) > 1
+        else towers[0]
+        for name, towers in joined.items()
+    }
+
+
+def channels_last(layers, flat_order_is_last=False):
+    """Kernels (out, in, height, width) and (out, in) as Keras has them."""
+    result, maps = {}, None
+    for name, (kernel, bias) in layers.items():
+        if kernel.ndim == 4:
+            maps = len(kernel)
+            kernel = kernel.transpose(2, 3, 1, 0)
+        elif maps and not flat_order_is_last:
+            kernel, maps = _fc6(name, kernel, maps), None
+        else:
+            kernel, maps = kernel.T, None
+        result[name] = [kernel, bias]  # a view, until its shape is compared
+    return result
+
+
+def _fc6(name, kernel, maps):
+    """The layer that sees the last maps, channel by channel."""
+    units, inputs = kernel.shape
+    side = math.isqrt(inputs // maps)
+    if maps * side * side != inputs:
+        raise ValueError(
+            f"{shown(name)} has {inputs} inputs, which are not {maps} square "
+            "maps"
+        )
+    kernel = kernel.reshape(units, maps, side, side)
+    return kernel.transpose(2, 3, 1, 0).reshape(inputs, units)
+
+
+def pair(name, kernel, bias=None):
+    """Kernel and bias of a layer.
+
+    Raises:
+        ValueError: with what they are not.
+    """
+    if kernel is None or np.ndim(kernel) not in (2, 4):
+        raise ValueError(
+            f"it has no kernel of two or four axes for {shown(name)}"
+        )
+    count = len(kernel)
+    if bias is not None and np.size(bias) != count:
+        raise ValueError(
+            f"it has {np.size(bias)} biases for the {count} kernels of "
+            f"{shown(name)}"
+        )
+    bias = np.zeros(count, "float32") if bias is None else np.ravel(bias)
+    return [np.asarray(kernel), bias]
