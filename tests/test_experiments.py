@@ -14,6 +14,7 @@ import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.paper import run_experiment as reproduction
 from keras_alexnet.paper.experiments import EXPERIMENTS
+from keras_alexnet.runs.recipes import to_json
 from keras_alexnet.training import trainer
 from keras_alexnet.training.checkpoints import Diverged
 
@@ -65,9 +66,7 @@ def test_the_ways_differ_in_what_they_say(name):
         replace(experiment.recipe, data="x", **changes)
         for changes in experiment.arms.values()
     ]
-    assert len({ka.recipes.to_json(recipe) for recipe in recipes}) == len(
-        experiment.arms
-    )
+    assert len({to_json(recipe) for recipe in recipes}) == len(experiment.arms)
     assert {recipe.epochs for recipe in recipes} == {experiment.recipe.epochs}
     assert {r.learning_rate for r in recipes} == {
         experiment.recipe.learning_rate

@@ -253,7 +253,7 @@ def test_a_key_pressed_while_downloading_leaves_nothing(
 
 def test_a_killed_download_is_not_taken_for_whole(offer, folder, server):
     code = (
-        "from keras_alexnet import published as p\n"
+        "from keras_alexnet.weights import published as p\n"
         "row = p.PublishedFile('it.bin', "
         f"'{server.url}stalled', 'alexnet')\n"
         "p.PUBLISHED = {'it': row}\n"
