@@ -22,7 +22,7 @@ from benchmarks.timing import interleaved
 from benchmarks.timing import table
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.training.feed import Feed
-from keras_alexnet.training.feed import fed_with_pixels
+from keras_alexnet.training.pixel_model import fed_with_pixels
 from keras_alexnet.training.progress import TrainingProgress
 
 

@@ -40,7 +40,7 @@ def training(feed, batch, photos, scratch, replicas=1):
     from keras_alexnet.data.skipped_files import SkippedFiles
     from keras_alexnet.training.distribution import training_strategy
     from keras_alexnet.training.feed import Feed
-    from keras_alexnet.training.feed import fed_with_pixels
+    from keras_alexnet.training.pixel_model import fed_with_pixels
 
     # First: later there are no more virtual devices to be had.
     strategy = training_strategy(devices=replicas if replicas > 1 else None)

@@ -9,13 +9,6 @@ import re
 import sys
 import warnings
 
-from rich.console import Console
-from rich.progress import BarColumn
-from rich.progress import MofNCompleteColumn
-from rich.progress import Progress
-from rich.progress import TextColumn
-from rich.progress import TimeRemainingColumn
-
 _FORMAT = warnings.formatwarning
 # Control characters move the cursor, color or clear a terminal, and end lines;
 # marks of direction let the rest of a line be read backwards; surrogates stand
@@ -90,6 +83,13 @@ def counted(description, total, verbose=True):
         total: How many times; `None` if that is not known.
         verbose: Whether it is shown.
     """
+    from rich.console import Console
+    from rich.progress import BarColumn
+    from rich.progress import MofNCompleteColumn
+    from rich.progress import Progress
+    from rich.progress import TextColumn
+    from rich.progress import TimeRemainingColumn
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

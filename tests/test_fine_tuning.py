@@ -11,7 +11,7 @@ from PIL import Image
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.training.fine_tuning import stages
-from keras_alexnet.training.starting import start_from
+from keras_alexnet.training.loop import start_from
 
 LAYERS = ("conv1", "conv2", "conv3", "fc10")
 

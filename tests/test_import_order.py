@@ -13,6 +13,8 @@ PACKAGE = Path(keras_alexnet.__file__).parent
 # Architectures are arithmetic, recipes are values, the paper's are numbers.
 STANDARD_LIBRARY_ONLY = (
     "files",
+    "terminal",
+    "visualization.table",
     "architectures.rows",
     "architectures.variants",
     "architectures.modifiers",

@@ -1,20 +1,10 @@
 """What a network makes of one image: maps of a layer, and Grad-CAM."""
 
-import math
-from typing import NamedTuple
-
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.analysis.features import layer_output
-from keras_alexnet.architectures.rows import Activation
-from keras_alexnet.architectures.rows import Conv
-from keras_alexnet.architectures.rows import LocallyConnected
-from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.runs.one_image import class_place
 from keras_alexnet.runs.one_image import one_input
-from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -22,158 +12,6 @@ from keras_alexnet.visualization.image_grids import tiled
 
 PIXELS = 52  # at least, of a map in the picture
 IMAGE_PIXELS = 150  # at least, of the image above them
-
-
-class Heat(NamedTuple):
-    """How much for a class speaks where in an image.
-
-    Args:
-        values: `float32` array `(rows, columns)`.
-        image: `uint8` array `(height, width, channels)`, what the network
-            saw.
-        extent: Left, right, bottom and top of the values in its pixels.
-        class_name: The class.
-        probability: Of the class in this image; the largest of a map.
-    """
-
-    values: np.ndarray
-    image: np.ndarray
-    extent: tuple[float, float, float, float]
-    class_name: str
-    probability: float
-
-
-def grad_cam(trained, image, class_name=None):
-    """Where in an image the evidence for a class lies (Grad-CAM).
-
-    The heat is `relu(sum_k a_k A_k)`: `A_k` are the maps of the last
-    convolution behind its ReLU and before the last pooling, of both towers;
-    `a_k` is the mean over the positions of the gradient of the class's
-    logit (not of its probability) with respect to `A_k`.
-
-    Args:
-        trained: A `Run` or a file of weights, from `open_trained`.
-        image: Path of an image, or `uint8` array `(height, width, 3)`.
-        class_name: Name of the class; the most probable if `None`.
-
-    Returns:
-        A `Heat`.
-
-    Raises:
-        ValueError: if the image cannot be read, or there is no such class.
-
-    Reference:
-        - [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391)
-
-    Example:
-
-    ```python
-    heat = ka.grad_cam(ka.open_trained("runs/photos"), "a.jpg", "daisy")
-    heat.values.shape  # (13, 13)
-    ```
-    """
-    crop, inputs = one_input(trained, image)
-    return GradCam(trained)(crop, inputs, class_name)
-
-
-class GradCam:
-    """Grad-CAM of a network that is asked more than once: loaded once.
-
-    Args:
-        trained: As in `grad_cam`.
-
-    Call arguments:
-        crop: What `one_input` gives of an image, what the network saw.
-        inputs: What `one_input` gives of it as well, what it was fed.
-        class_name: As in `grad_cam`.
-    """
-
-    def __init__(self, trained):
-        self._trained = trained
-        model = trained.load_model(classifier_activation=None)
-        last, self._jump, self._rectified = _last_maps(trained.recipe.variant)
-        outputs = [_towers(model, last), model.outputs[0]]
-        self._network = keras.Model(model.input, outputs)
-
-    def __call__(self, crop, inputs, class_name=None):
-        inputs = tf.convert_to_tensor(inputs)
-        with tf.GradientTape() as tape:
-            # Frozen layers leave nothing else to be watched.
-            tape.watch(inputs)
-            maps, logits = self._network(inputs, training=False)
-            probabilities = tf.nn.softmax(logits)[0].numpy()
-            place = class_place(self._trained, class_name, probabilities)
-            logit = logits[:, place]
-        gradients = tape.gradient(logit, maps)
-        maps, gradients = (
-            tf.concat(towers, -1)[0] for towers in (maps, gradients)
-        )
-        if not self._rectified:  # the ReLU is behind the pooling: the same
-            maps = tf.nn.relu(maps)
-        weights = tf.reduce_mean(gradients, axis=(0, 1))
-        heat = tf.nn.relu(tf.tensordot(maps, weights, 1)).numpy()
-        return Heat(
-            heat,
-            crop,
-            _extent(crop.shape, heat.shape, self._jump),
-            self._trained.class_names[place],
-            float(probabilities[place]),
-        )
-
-
-def _last_maps(variant):
-    """The last convolution, the pixels between two of its positions, and
-    whether its ReLU (or its tanh) is its own or follows the pooling."""
-    rows = get_architecture(variant).rows
-    convolutions = [
-        place
-        for place, row in enumerate(rows)
-        if isinstance(row, Conv | LocallyConnected)
-    ]
-    last = convolutions[-1]
-    jump = math.prod(getattr(row, "strides", 1) for row in rows[: last + 1])
-    behind = [row for row in rows[last:] if isinstance(row, Activation)]
-    return rows[last].name, jump, not behind
-
-
-def _towers(model, name):
-    names = {layer.name for layer in model.layers}
-    wanted = [name] if name in names else [name + "a", name + "b"]
-    return [model.get_layer(tower).output for tower in wanted]
-
-
-def _extent(image_shape, heat_shape, jump):
-    """The maps lie in the middle of the image, one position a `jump`."""
-    height, width = image_shape[:2]
-    down, across = (jump * side / 2 for side in heat_shape)
-    x, y = (width - 1) / 2, (height - 1) / 2
-    return x - across, x + across, y + down, y - down
-
-
-def plot_grad_cam(trained, image, to_file, class_name=None):
-    """Draw where in an image the evidence for a class lies.
-
-    Args:
-        trained: As in `grad_cam`.
-        image: As in `grad_cam`.
-        to_file: Path of the picture, ending in `.png`, `.svg` or `.pdf`.
-        class_name: As in `grad_cam`.
-
-    Returns:
-        The `Heat` that is drawn.
-
-    Raises:
-        ValueError: as in `grad_cam`, or if the ending is unknown.
-    """
-    cam = grad_cam(trained, image, class_name)
-    title = f"{cam.class_name}, probability {cam.probability:.3f}"
-    label = "evidence, relative to its maximum"
-    heat = cam.values / (cam.values.max() or 1)
-    figure = draw_overlay(
-        cam.image, heat, cam.extent, title, label, smooth=True
-    )
-    save(figure, to_file)
-    return cam
 
 
 def plot_activations(trained, image, to_file, layer="conv1"):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_alexnet.analysis.feature_files import Features
+from keras_alexnet.analysis.features import Features
 from keras_alexnet.data import transforms
 from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.decode import read_picture

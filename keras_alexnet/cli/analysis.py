@@ -150,7 +150,7 @@ def _features(options):
 
 def _similar(options):
     trained = _open(options.trained)
-    from keras_alexnet.analysis.feature_files import Features
+    from keras_alexnet.analysis.features import Features
     from keras_alexnet.analysis.features import features
     from keras_alexnet.analysis.nearest import nearest
     from keras_alexnet.analysis.nearest import plot_nearest
@@ -221,7 +221,7 @@ def _activations(options):
 
 def _gradcam(options):
     trained = _open(options.trained)
-    from keras_alexnet.analysis.activations import plot_grad_cam
+    from keras_alexnet.analysis.grad_cam import plot_grad_cam
 
     heat = plot_grad_cam(
         trained, options.image, options.to_file, options.class_name

@@ -166,7 +166,7 @@ def _fits(folder, recipe):
 
 def list_recipes(options):
     """Print the recipes."""
-    from keras_alexnet.runs.recipe_table import RecipesTable
+    from keras_alexnet.runs.recipes import RecipesTable
 
     table = RecipesTable()
     if options.format == "json":

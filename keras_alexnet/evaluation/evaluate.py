@@ -11,7 +11,7 @@ from keras_alexnet.evaluation.scores import class_orders
 from keras_alexnet.evaluation.scores import score_batches
 from keras_alexnet.files import replacing
 from keras_alexnet.visualization import charts
-from keras_alexnet.visualization.summary import Table
+from keras_alexnet.visualization.table import Table
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ from keras_alexnet.paper.statement import DIFFERS
 from keras_alexnet.paper.statement import Checked
 from keras_alexnet.paper.statement import check
 from keras_alexnet.paper.training_statements import TRAINING_STATEMENTS
-from keras_alexnet.visualization.summary import Table
+from keras_alexnet.visualization.table import Table
 
 
 def check_paper():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from keras_alexnet.architectures.rows import WITH_WEIGHTS
 from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.runs.recipes import RECIPES
-from keras_alexnet.visualization.summary import Table
+from keras_alexnet.visualization.table import Table
 
 
 @dataclass(frozen=True)

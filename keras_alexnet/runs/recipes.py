@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from keras_alexnet.files import check_newer
 from keras_alexnet.runs.recipe import Recipe
+from keras_alexnet.visualization.table import Table
 
 FORMAT = 1  # of recipe.json; version 0.1.0 wrote no number
 
@@ -184,6 +185,12 @@ _RECIPES = (
 )
 
 
+UNMEASURED = ("not measured", "not measured", "not measured")
+TWO_CORES = "2 vCPUs, Intel Xeon 2.3 GHz"
+ONE_CORE = "one of 2 vCPUs, Intel Xeon 2.3 GHz"
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
+
+
 class About(NamedTuple):
     """Where a recipe comes from, and what it gave.
 
@@ -200,9 +207,6 @@ class About(NamedTuple):
     result: str
 
 
-UNMEASURED = ("not measured", "not measured", "not measured")
-TWO_CORES = "2 vCPUs, Intel Xeon 2.3 GHz"
-ONE_CORE = "one of 2 vCPUs, Intel Xeon 2.3 GHz"
 ABOUT = MappingProxyType(
     {
         "paper": About("Krizhevsky et al. 2012, Sections 2 to 5", *UNMEASURED),
@@ -250,7 +254,6 @@ ABOUT = MappingProxyType(
         "smoke": About("ours, to try everything once", *UNMEASURED),
     }
 )
-RECIPES = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
 
 
 def get_recipe(recipe, **changes):
@@ -316,3 +319,60 @@ def from_json(text):
         raise ValueError("a recipe is a JSON object")
     check_newer(fields.pop("format", FORMAT), FORMAT, "recipe.json")
     return Recipe(**fields)
+
+
+class RecipesTable(Table):
+    """The recipes: what they train, how, and what that gave."""
+
+    _header = (
+        "recipe",
+        "variant",
+        "batch",
+        "rate",
+        "falls after epoch",
+        "epochs",
+        "command",
+        "source",
+        "hardware",
+        "time",
+        "result",
+    )
+    _right = (2, 3, 5)
+
+    def to_dict(self):
+        """The table as plain values."""
+        return {
+            "recipes": [
+                {**asdict(recipe), **ABOUT[name]._asdict()}
+                for name, recipe in RECIPES.items()
+            ]
+        }
+
+    def _heading(self):
+        return f"{len(RECIPES)} recipes"
+
+    def _cells(self):
+        return [
+            (
+                name,
+                recipe.variant,
+                str(recipe.batch_size),
+                f"{recipe.learning_rate:g}",
+                _falls(recipe),
+                str(recipe.epochs),
+                _command(name, recipe),
+                *ABOUT[name],
+            )
+            for name, recipe in RECIPES.items()
+        ]
+
+
+def _falls(recipe):
+    if recipe.plateau_epochs:
+        return f"plateaus of {recipe.plateau_epochs}"
+    return ", ".join(map(str, recipe.rate_drops)) or "never"
+
+
+def _command(name, recipe):
+    data = "" if recipe.data else " --data DIR"
+    return f"keras-alexnet train --recipe {name}{data}"

@@ -11,6 +11,7 @@ from keras_alexnet.architectures.modifiers import VARIATIONS
 from keras_alexnet.architectures.modifiers import with_dropout
 from keras_alexnet.architectures.modifiers import with_initialization
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.data.arrays import load_array
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.data.shards import MEAN_IMAGE
 from keras_alexnet.files import NewerVersion
@@ -26,7 +27,6 @@ from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import bytes_of
 from keras_alexnet.untrusted_files import read_text
-from keras_alexnet.weights.arrays import load_array
 from keras_alexnet.weights.assign import put_weights
 from keras_alexnet.weights.read_weights import checked_names
 from keras_alexnet.weights.read_weights import read_weights

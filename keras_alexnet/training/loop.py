@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_alexnet.runs.open_trained import open_trained
+from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import has_begun
 from keras_alexnet.signals import noted_signals
 from keras_alexnet.training.checkpoints import Checkpoints
@@ -12,7 +14,9 @@ from keras_alexnet.training.progress import TrainingProgress
 from keras_alexnet.training.schedules import EndGame
 from keras_alexnet.training.schedules import PlateauDrops
 from keras_alexnet.training.schedules import rate_at
-from keras_alexnet.training.starting import start_from
+from keras_alexnet.weights.assign import grouped_weights
+from keras_alexnet.weights.assign import put_weights
+from keras_alexnet.weights.assign import refolded
 
 
 def fit(
@@ -212,3 +216,32 @@ def _validate(model, test_data, steps, epoch, callbacks):
     logs.update({f"val_{name}": value for name, value in validation.items()})
     callbacks.on_epoch_end(epoch, logs)
     callbacks.on_train_end()
+
+
+def start_from(source, network, run):
+    """Give the network of a run the weights of a trained one.
+
+    The last layer is taken over if the classes are the same and otherwise
+    keeps its random values.
+
+    Args:
+        source: As in `open_trained`; a run need not be finished.
+        network: The model that the run trains.
+        run: The `Run`.
+
+    Raises:
+        ValueError: if there is no such source, or it does not fit.
+    """
+    trained = open_trained(source)
+    is_run = isinstance(trained, Run)
+    model = trained.load_newest() if is_run else trained.load_model()
+    weights = refolded(
+        grouped_weights(model),
+        trained.architecture.preprocessing,
+        run.architecture.preprocessing,
+    )
+    if tuple(trained.class_names) != tuple(run.class_names):
+        *_, last = weights
+        *_, random = grouped_weights(network).values()
+        weights[last] = random
+    put_weights(network, weights)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.arithmetic import training_operations
-from keras_alexnet.visualization.summary import Table
+from keras_alexnet.visualization.table import Table
 
 # ILSVRC-2012's training images, and about as many epochs as the paper's
 # ("roughly 90 cycles", Section 5) and Caffe's and torchvision's recipes.

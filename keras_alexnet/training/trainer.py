@@ -29,8 +29,8 @@ from keras_alexnet.runs.run import is_finished
 from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import training_strategy
 from keras_alexnet.training.feed import Feed
-from keras_alexnet.training.feed import fed_with_pixels
 from keras_alexnet.training.loop import fit
+from keras_alexnet.training.pixel_model import fed_with_pixels
 from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.plot_model import plot_model
 from keras_alexnet.visualization.summary import summary

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from PIL import Image
 
-from keras_alexnet.analysis.activations import GradCam
+from keras_alexnet.analysis.grad_cam import GradCam
 from keras_alexnet.data.decode import read_image
 from keras_alexnet.evaluation.scores import as_probabilities
 from keras_alexnet.runs.one_image import one_input
