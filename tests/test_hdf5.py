@@ -14,7 +14,7 @@ import pytest
 from peak import peak_of
 
 from keras_alexnet import AlexNet
-from keras_alexnet.weights.read_keras import read_keras
+from keras_alexnet.weights.read_keras import read_keras_layers
 
 MOST_MEGABYTES = 128  # all of the hostile files together, h5py's import too
 
@@ -82,7 +82,7 @@ def test_our_own_models(tmp_path, variant, end):
     size = {"alexnet_2012": (67, 67, 3), "torchvision": (63, 63, 3)}
     sizes = {"input_shape": size[variant]} if variant in size else {}
     model = AlexNet(variant, pooling="avg", include_top=False, **sizes)
-    layers, config = read_keras(save(model, tmp_path / f"model.{end}"))
+    layers, config = read_keras_layers(save(model, tmp_path / f"model.{end}"))
     assert_same(layers, model)
     assert (config is None) == (end == "weights.h5")
     if config:
@@ -92,28 +92,28 @@ def test_our_own_models(tmp_path, variant, end):
 @pytest.mark.parametrize("end", ENDS)
 def test_any_names_and_more_than_ten_of_a_kind(tmp_path, end):
     model = small_net()
-    layers, _ = read_keras(save(model, tmp_path / f"model.{end}"))
+    layers, _ = read_keras_layers(save(model, tmp_path / f"model.{end}"))
     assert_same(layers, model)
 
 
 @pytest.mark.parametrize("end", ["keras", "h5"])
 def test_models_within_models(tmp_path, end):
     model = nested_net()
-    layers, _ = read_keras(save(model, tmp_path / f"model.{end}"))
+    layers, _ = read_keras_layers(save(model, tmp_path / f"model.{end}"))
     assert_same(layers, model)
 
 
 def test_an_order_that_weights_alone_do_not_tell(tmp_path):
     path = save(nested_net(), tmp_path / "model.weights.h5")
     with pytest.raises(ValueError, match="does not say whether .* comes first"):
-        read_keras(path)
+        read_keras_layers(path)
 
 
 def test_frozen_layers_stay_in_their_place(tmp_path):
     """Keras' .h5 keeps what is not trainable of an inner model at the end."""
     model = nested_net()
     model.get_layer("features").get_layer("conv1").trainable = False
-    layers, _ = read_keras(save(model, tmp_path / "model.h5"))
+    layers, _ = read_keras_layers(save(model, tmp_path / "model.h5"))
     assert_same(layers, model)
 
 
@@ -123,7 +123,7 @@ def test_a_trained_model_has_more_than_weights_in_its_file(tmp_path):
     model.compile("adam", "mse", metrics=["mae"])
     model.train_on_batch(np.ones((4, 4)), np.ones((4, 2)))
     for end in ENDS:
-        found, _ = read_keras(save(model, tmp_path / f"model.{end}"))
+        found, _ = read_keras_layers(save(model, tmp_path / f"model.{end}"))
         assert_same(found, model)
 
 
@@ -137,7 +137,7 @@ def test_other_types_become_float32(tmp_path, end, dtype):
         keras.layers.Dense(2, dtype=dtype),
     ]
     model = keras.Sequential(layers)
-    layers, _ = read_keras(save(model, tmp_path / f"model.{end}"))
+    layers, _ = read_keras_layers(save(model, tmp_path / f"model.{end}"))
     assert_same(layers, model)
 
 
@@ -158,7 +158,7 @@ def test_a_model_of_ones_own_class(tmp_path):
     model = Net()
     model(np.zeros((1, 8, 8, 3)))
     model.save_weights(tmp_path / "model.weights.h5")
-    layers, _ = read_keras(tmp_path / "model.weights.h5")
+    layers, _ = read_keras_layers(tmp_path / "model.weights.h5")
     order = (model.conv9, model.conv10, model.fc1)
     for arrays, layer in zip(layers.values(), order, strict=True):
         for one, other in zip(arrays, layer.get_weights(), strict=True):
@@ -183,7 +183,9 @@ def test_files_without_the_names(tmp_path):
         without_names(save(model, tmp_path / "a.weights.h5").read_bytes())
     )
     values = [
-        array for arrays in read_keras(bare)[0].values() for array in arrays
+        array
+        for arrays in read_keras_layers(bare)[0].values()
+        for array in arrays
     ]
     for one, other in zip(values, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -192,7 +194,7 @@ def test_files_without_the_names(tmp_path):
     weights = without_names(records["model.weights.h5"])
     path = tmp_path / "bare.keras"
     path.write_bytes(hostile.zipped(records | {"model.weights.h5": weights}))
-    assert_same(read_keras(path)[0], model)
+    assert_same(read_keras_layers(path)[0], model)
 
 
 def keras_1_file(path, fixed=True, **attributes):
@@ -228,7 +230,7 @@ def keras_1_file(path, fixed=True, **attributes):
 @pytest.mark.parametrize("fixed", [True, False])
 def test_keras_1(tmp_path, fixed):
     expected = keras_1_file(tmp_path / "a.h5", fixed)
-    layers, config = read_keras(tmp_path / "a.h5")
+    layers, config = read_keras_layers(tmp_path / "a.h5")
     assert config is None
     assert list(layers) == ["conv_1", "conv_2_1", "conv_2_2", "dense_1"]
     for name, arrays in expected.items():
@@ -240,12 +242,12 @@ def test_kernels_that_keras_2_saved_on_theano_are_turned(tmp_path):
     """Theano convolves, TensorFlow correlates: keras.utils.convert_kernel."""
     about = {"keras_version": np.bytes_("2.0.8"), "backend": b"theano"}
     expected = keras_1_file(tmp_path / "a.h5", **about)
-    layers, _ = read_keras(tmp_path / "a.h5")
+    layers, _ = read_keras_layers(tmp_path / "a.h5")
     kernel = expected["conv_1"][0]
     np.testing.assert_array_equal(layers["conv_1"][0], kernel[::-1, ::-1])
     np.testing.assert_array_equal(layers["dense_1"][0], expected["dense_1"][0])
     expected = keras_1_file(tmp_path / "b.h5", **about | {"backend": b"cntk"})
-    layers, _ = read_keras(tmp_path / "b.h5")
+    layers, _ = read_keras_layers(tmp_path / "b.h5")
     np.testing.assert_array_equal(layers["conv_1"][0], expected["conv_1"][0])
 
 
@@ -266,7 +268,7 @@ def test_a_list_of_names_in_pieces_and_packed_numbers(tmp_path):
                 shuffle=True,
                 fletcher32=True,
             )
-    layers, _ = read_keras(path)
+    layers, _ = read_keras_layers(path)
     assert list(layers) == ["b", "a", "c"]
     for (found,), kernel in zip(layers.values(), kernels, strict=True):
         np.testing.assert_array_equal(found, kernel)
@@ -287,7 +289,7 @@ def test_texts_are_those_that_h5py_reads(tmp_path, libver):
             group.attrs["nothing"] = h5py.Empty("f4")
             group.attrs["weight_names"] = np.array([b"w"])
             group["w"] = np.zeros(3, "f4")
-    layers, config = read_keras(path)
+    layers, config = read_keras_layers(path)
     assert list(layers) == names
     assert config == {"config": {}}
 
@@ -304,7 +306,7 @@ def test_a_whole_model_of_keras_1(tmp_path):
             file.copy(weights, file, "model_weights")
             file["model_weights"].attrs.update(weights.attrs)
         file.attrs["model_config"] = json.dumps(config).encode()
-    layers, found = read_keras(tmp_path / "b.h5")
+    layers, found = read_keras_layers(tmp_path / "b.h5")
     assert list(layers) == list(expected)
     assert found == config
 
@@ -336,7 +338,7 @@ def test_packed_numbers_are_those_that_h5py_reads(tmp_path, packed, dtype):
         file.create_dataset("layers/dense/vars/0", data=values, **packed)
     with h5py.File(path) as file:
         expected = file["layers/dense/vars/0"][()]
-    ((found,),) = read_keras(path)[0].values()
+    ((found,),) = read_keras_layers(path)[0].values()
     kind = "int32" if dtype == "<i4" else "float32"
     np.testing.assert_array_equal(found, expected.astype(kind))
     assert found.dtype == kind
@@ -357,7 +359,7 @@ def test_a_flipped_bit_of_packed_numbers_is_found(tmp_path):
         damaged[place] ^= 16
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="against its checksum"):
-            read_keras(path)
+            read_keras_layers(path)
 
 
 def test_a_keras_file_that_was_zipped_again(tmp_path):
@@ -366,7 +368,7 @@ def test_a_keras_file_that_was_zipped_again(tmp_path):
     with zipfile.ZipFile(path) as old:
         records = {name: old.read(name) for name in old.namelist()}
     path.write_bytes(hostile.zipped(records, zipfile.ZIP_DEFLATED))
-    assert_same(read_keras(path)[0], model)
+    assert_same(read_keras_layers(path)[0], model)
 
 
 def test_hostile_files_are_refused(tmp_path, monkeypatch):
@@ -379,7 +381,7 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch):
     for path, pattern in cases:
         start = time.process_time()
         with pytest.raises(ValueError, match=pattern) as refusal:
-            read_keras(path)
+            read_keras_layers(path)
         assert time.process_time() - start < 10, path
         message = str(refusal.value)
         assert message.startswith(repr(path)), message
@@ -390,7 +392,9 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch):
 
 def test_hostile_files_do_not_fill_the_memory(tmp_path):
     cases = [x for x in hostile.hostile_files(tmp_path) if of_kind(x[0])]
-    growth, refused, modules = peak_of(read_keras, *(p for p, _ in cases))
+    growth, refused, modules = peak_of(
+        read_keras_layers, *(p for p, _ in cases)
+    )
     assert (refused, modules) == (len(cases), [])
     assert growth < MOST_MEGABYTES * 2**20
 
@@ -403,9 +407,9 @@ def test_a_lambda_layer_that_keras_saved(tmp_path):
     for end in ("keras", "h5"):
         path = save(model, tmp_path / f"model.{end}")
         with pytest.raises(ValueError, match="Lambda layer, 'plus_one'"):
-            read_keras(path)
+            read_keras_layers(path)
     # Without the config there is no code.
-    layers, _ = read_keras(save(model, tmp_path / "model.weights.h5"))
+    layers, _ = read_keras_layers(save(model, tmp_path / "model.weights.h5"))
     assert_same(layers, model)
 
 
@@ -429,7 +433,7 @@ def test_damage_anywhere_ends_in_a_sentence(tmp_path):
             )
             path.write_bytes(damaged[:end])
             try:
-                read_keras(path)
+                read_keras_layers(path)
             except ValueError as error:
                 assert str(path) in str(error)
 
@@ -444,16 +448,16 @@ def test_a_flipped_bit_of_the_numbers_in_a_keras_file_is_found(tmp_path):
         damaged[place] ^= 16
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="CRC"):
-            read_keras(path)
+            read_keras_layers(path)
 
 
 def test_well_formed_files_with_nan_are_read_as_they_are(tmp_path):
     """It is `convert_weights` that refuses what is not finite."""
     hostile.hostile_files(tmp_path, not_finite=True)
     for name, layer in (("nan.h5", "conv_1"), ("nan.keras", "conv1")):
-        ((array,),) = read_keras(tmp_path / name)[0].values()
+        ((array,),) = read_keras_layers(tmp_path / name)[0].values()
         np.testing.assert_array_equal(array, [1, np.nan, np.inf, -1])
-        assert layer in read_keras(tmp_path / name)[0]
+        assert layer in read_keras_layers(tmp_path / name)[0]
 
 
 def test_links_to_other_files_are_not_opened(tmp_path):
@@ -462,4 +466,4 @@ def test_links_to_other_files_are_not_opened(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["layers"] = h5py.ExternalLink(str(tmp_path / "pipe.h5"), "/")
     with pytest.raises(ValueError, match="ExternalLink"):
-        read_keras(tmp_path / "a.h5")
+        read_keras_layers(tmp_path / "a.h5")

@@ -18,8 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from peak import peak_of
 
-from keras_alexnet.weights.read_torch import read_npy
-from keras_alexnet.weights.read_torch import read_pth
+from keras_alexnet.weights.read_numpy import read_npy_layers
+from keras_alexnet.weights.read_torch import read_pth_tensors
 
 # Far above the largest hostile file (1.3 MB), far below what bombs ask for.
 MOST_MEGABYTES = 64
@@ -56,7 +56,7 @@ def test_a_state_dict_of_pytorch(tmp_path, is_zip, dtype):
     model = network(torch).to(getattr(torch, dtype))
     path = tmp_path / "model.pth"
     torch.save(model.state_dict(), path, _use_new_zipfile_serialization=is_zip)
-    assert_same(read_pth(path), model.state_dict())
+    assert_same(read_pth_tensors(path), model.state_dict())
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
@@ -85,7 +85,7 @@ def test_tensors_of_all_kinds(tmp_path, is_zip, protocol):
         pickle_protocol=protocol,
         _use_new_zipfile_serialization=is_zip,
     )
-    assert_same(read_pth(path), tensors)
+    assert_same(read_pth_tensors(path), tensors)
 
 
 @pytest.mark.parametrize("name", ["state_dict", "model_state_dict", "model"])
@@ -109,7 +109,7 @@ def test_a_checkpoint_around_the_weights(tmp_path, name):
         },
         path,
     )
-    assert_same(read_pth(path), model.state_dict())
+    assert_same(read_pth_tensors(path), model.state_dict())
 
 
 def test_prefixes_of_wrapped_models_are_left_out(tmp_path):
@@ -118,21 +118,21 @@ def test_prefixes_of_wrapped_models_are_left_out(tmp_path):
     expected = plain.state_dict()
     path = tmp_path / "model.pth"
     torch.save(torch.nn.DataParallel(plain).state_dict(), path)
-    assert_same(read_pth(path), expected)
+    assert_same(read_pth_tensors(path), expected)
     compiled = {f"_orig_mod.module.{k}": v for k, v in expected.items()}
     torch.save(compiled, path)
-    assert_same(read_pth(path), expected)
+    assert_same(read_pth_tensors(path), expected)
     # pytorch/examples' imagenet/main.py, for AlexNet and VGG.
     plain["features"] = torch.nn.DataParallel(plain["features"])
     assert "features.module.0.weight" in plain.state_dict()
     torch.save(plain.state_dict(), path)
-    assert_same(read_pth(path), expected)
+    assert_same(read_pth_tensors(path), expected)
 
 
 def test_any_folder_within_the_archive(tmp_path):
     steps = hostile.table(w=hostile.tensor((2, 3, 3, 3)))
     data = hostile.pth(steps, [hostile.KERNEL.tobytes()], "alexnet-owt")
-    (array,) = read_pth(write(tmp_path / "a.pth", data)).values()
+    (array,) = read_pth_tensors(write(tmp_path / "a.pth", data)).values()
     np.testing.assert_array_equal(array, hostile.KERNEL)
 
 
@@ -149,7 +149,7 @@ def test_what_pytorch_wrote_before_1_0(tmp_path):
     data = b"".join(x.size.to_bytes(8, "little") + x.tobytes() for x in numbers)
     keys = b"](U\x010U\x011e"
     path = write(tmp_path / "a.pth", hostile.legacy_pth(steps, keys, data))
-    arrays = read_pth(path)
+    arrays = read_pth_tensors(path)
     np.testing.assert_array_equal(arrays["weight"], hostile.KERNEL)
     np.testing.assert_array_equal(arrays["bias"], hostile.BIAS)
 
@@ -157,7 +157,9 @@ def test_what_pytorch_wrote_before_1_0(tmp_path):
 def test_numbers_too_large_for_float32_become_infinite(tmp_path):
     steps = hostile.table(w=hostile.tensor((2,), kind="DoubleStorage"))
     data = np.array([1e300, 1.5]).tobytes()
-    array = read_pth(write(tmp_path / "a.pth", hostile.pth(steps, [data])))["w"]
+    array = read_pth_tensors(
+        write(tmp_path / "a.pth", hostile.pth(steps, [data]))
+    )["w"]
     assert array.tolist() == [np.inf, 1.5]
 
 
@@ -182,12 +184,14 @@ def test_any_strides_within_the_storage(tmp_path, shape, strides, offset):
     path = write(tmp_path / "a.pth", data)
     if places.size and places.max() >= 40:
         with pytest.raises(ValueError, match="larger than its storage"):
-            read_pth(path)
+            read_pth_tensors(path)
     elif numbers.itemsize * places.size > len(data):
         with pytest.raises(ValueError, match="larger than the file"):
-            read_pth(path)
+            read_pth_tensors(path)
     else:
-        np.testing.assert_array_equal(read_pth(path)["w"], numbers[places])
+        np.testing.assert_array_equal(
+            read_pth_tensors(path)["w"], numbers[places]
+        )
 
 
 def layers():
@@ -215,7 +219,7 @@ def test_a_dictionary_of_numpy(tmp_path, dtype, order):
         for name, arrays in layers().items()
     }
     np.save(tmp_path / "a.npy", expected, allow_pickle=True)
-    assert_same_layers(read_npy(tmp_path / "a.npy"), expected)
+    assert_same_layers(read_npy_layers(tmp_path / "a.npy"), expected)
 
 
 def test_a_dictionary_as_caffe_tensorflow_writes_it(tmp_path):
@@ -225,7 +229,7 @@ def test_a_dictionary_as_caffe_tensorflow_writes_it(tmp_path):
         for name, (kernel, bias) in expected.items()
     }
     np.save(tmp_path / "a.npy", named, allow_pickle=True)
-    assert_same_layers(read_npy(tmp_path / "a.npy"), expected)
+    assert_same_layers(read_npy_layers(tmp_path / "a.npy"), expected)
 
 
 def test_a_dictionary_that_python_3_wrote_for_python_2(tmp_path):
@@ -238,7 +242,7 @@ def test_a_dictionary_that_python_3_wrote_for_python_2(tmp_path):
         body = re.sub(rb"numpy\._?core", core, data)
         # `npy` adds the version and the end of a pickle.
         path = write(tmp_path / "a.npy", hostile.npy(body[2:-1]))
-        assert_same_layers(read_npy(path), layers())
+        assert_same_layers(read_npy_layers(path), layers())
 
 
 def test_a_dictionary_that_python_2_wrote(tmp_path):
@@ -253,14 +257,14 @@ def test_a_dictionary_that_python_2_wrote(tmp_path):
     steps = b"}(U\x05conv1" + pair + b"u"
     body = hostile.numpy_array(b"]" + steps + b"a")
     path = write(tmp_path / "a.npy", hostile.npy(body))
-    found = read_npy(path)
+    found = read_npy_layers(path)
     assert_same_layers(found, {"conv1": [hostile.KERNEL, hostile.BIAS]})
 
 
 def test_names_of_bytes_and_ordered_dicts(tmp_path):
     expected = collections.OrderedDict(layers())
     np.save(tmp_path / "a.npy", expected, allow_pickle=True)
-    assert_same_layers(read_npy(tmp_path / "a.npy"), expected)
+    assert_same_layers(read_npy_layers(tmp_path / "a.npy"), expected)
 
 
 def of_kind(path):
@@ -275,7 +279,7 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch):
     before = sorted(os.listdir())
     assert len(cases) > 100
     for path, pattern in cases:
-        read = read_pth if path.endswith(".pth") else read_npy
+        read = read_pth_tensors if path.endswith(".pth") else read_npy_layers
         start = time.process_time()
         with pytest.raises(ValueError, match=pattern) as refusal:
             read(path)
@@ -304,7 +308,7 @@ def test_numbers_that_collide_are_no_slower(tmp_path, key):
     path.write_bytes(hostile.pth(b"}(" + pairs + b"u"))
     start = time.process_time()
     with pytest.raises(ValueError, match="NoneType, no tensor"):
-        read_pth(path)
+        read_pth_tensors(path)
     assert time.process_time() - start < 5
 
 
@@ -313,14 +317,16 @@ def test_a_long_text_that_is_no_bytes_is_refused(tmp_path):
     path = tmp_path / "net.pth"
     path.write_bytes(hostile.pth(hostile.text("a" * 10**6 + "\U0001f600")))
     with pytest.raises(ValueError, match="long text, no bytes"):
-        read_pth(path)
+        read_pth_tensors(path)
 
 
 def test_hostile_files_do_not_fill_the_memory(tmp_path):
     cases = [x for x in hostile.hostile_files(tmp_path) if of_kind(x[0])]
-    for read in (read_npy, read_pth):
+    for read in (read_npy_layers, read_pth_tensors):
         paths = [
-            p for p, _ in cases if p.endswith(".npy") == (read is read_npy)
+            p
+            for p, _ in cases
+            if p.endswith(".npy") == (read is read_npy_layers)
         ]
         growth, refused, _ = peak_of(read, *paths)
         assert refused == len(paths) > 0
@@ -360,7 +366,7 @@ def test_damage_anywhere_ends_in_a_sentence(tmp_path):
     }
     generator = np.random.default_rng(0)
     for name, data in files.items():
-        read = read_npy if name.endswith("npy") else read_pth
+        read = read_npy_layers if name.endswith("npy") else read_pth_tensors
         path = tmp_path / name
         assert len(read(write(path, data))) == 1
         for _ in range(400):
@@ -388,16 +394,16 @@ def test_a_flipped_bit_of_the_numbers_in_a_zip_is_found(tmp_path):
         damaged = bytearray(data)
         damaged[place] ^= 4
         with pytest.raises(ValueError, match="CRC"):
-            read_pth(write(tmp_path / "a.pth", damaged))
+            read_pth_tensors(write(tmp_path / "a.pth", damaged))
 
 
 def test_well_formed_files_with_nan_are_read_as_they_are(tmp_path):
     """It is `convert_weights` that refuses what is not finite."""
     cases = dict(hostile.hostile_files(tmp_path, not_finite=True))
     expected = [1, np.nan, np.inf, -1]
-    array = read_pth(tmp_path / "nan.pth")["w"]
+    array = read_pth_tensors(tmp_path / "nan.pth")["w"]
     np.testing.assert_array_equal(array, expected)
-    for array in read_npy(tmp_path / "nan.npy")["conv1"]:
+    for array in read_npy_layers(tmp_path / "nan.npy")["conv1"]:
         np.testing.assert_array_equal(array, expected)
     assert set(cases.values()) == {"finite"}
 
@@ -407,7 +413,7 @@ def test_a_large_file_takes_its_own_memory_once(tmp_path):
     big = np.ones((2304, 3072), "<f4")
     steps = hostile.table(w=hostile.tensor(big.shape))
     path = write(tmp_path / "a.pth", hostile.pth(steps, [big.tobytes()]))
-    growth, refused, modules = peak_of(read_pth, path)
+    growth, refused, modules = peak_of(read_pth_tensors, path)
     assert (refused, modules) == (0, [])
     assert growth < 2 * path.stat().st_size
 
@@ -416,8 +422,9 @@ def test_pytorch_is_not_imported(tmp_path):
     data = hostile.pth(hostile.table(w=hostile.tensor((2,))), [bytes(8)])
     path = write(tmp_path / "a.pth", data)
     code = (
-        "import sys; from keras_alexnet.weights.read_torch import read_pth\n"
-        "read_pth(sys.argv[1])\n"
+        "import sys\n"
+        "from keras_alexnet.weights.read_torch import read_pth_tensors\n"
+        "read_pth_tensors(sys.argv[1])\n"
         "print([m for m in ('torch', 'keras', 'tensorflow', 'h5py') if m in "
         "sys.modules])"
     )

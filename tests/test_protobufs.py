@@ -9,10 +9,10 @@ from caffe_files import messages
 from caffe_files import write_caffemodel
 from caffe_files import write_mean
 
-from keras_alexnet.weights.protobufs import read_caffe_norms
-from keras_alexnet.weights.protobufs import read_caffemodel
-from keras_alexnet.weights.protobufs import read_mean
-from keras_alexnet.weights.protobufs import read_onnx
+from keras_alexnet.weights.read_caffe import read_caffe_norms
+from keras_alexnet.weights.read_caffe import read_caffemodel
+from keras_alexnet.weights.read_caffe import read_mean
+from keras_alexnet.weights.read_onnx import read_onnx_graph
 
 onnx = pytest.importorskip("onnx")
 SHAPES = {
@@ -177,7 +177,7 @@ def test_files_of_the_others_are_refused(tmp_path, weights):
     caffe = write_caffemodel(tmp_path / "a", caffe_layers(weights))
     mean = write_mean(tmp_path / "b", np.zeros((3, 2, 2)))
     graph = write_onnx(tmp_path / "c")
-    own = {read_caffemodel: caffe, read_mean: mean, read_onnx: graph}
+    own = {read_caffemodel: caffe, read_mean: mean, read_onnx_graph: graph}
     for read in own:
         for path in {caffe, mean, graph} - {own[read]}:
             refusal(read, path)
@@ -251,7 +251,7 @@ def test_what_is_nested_deep_is_not_entered(tmp_path):
     for _ in range(20_000):  # If, in If, in If: an attribute's graph
         data = field(1, field(5, field(6, data)))
     path.write_bytes(field(7, data))
-    ((op, *_, attributes),) = quickly(read_onnx, path)[0]
+    ((op, *_, attributes),) = quickly(read_onnx_graph, path)[0]
     assert (op, attributes) == ("", {None: None})
 
 
@@ -294,7 +294,7 @@ def test_flipped_bits_are_refused_or_give_whole_arrays(tmp_path, weights, kind):
                 read_caffe_norms(path)
                 arrays = [b for *_, bs in read_caffemodel(path)[1] for b in bs]
             else:
-                arrays = list(read_onnx(path)[1].values())
+                arrays = list(read_onnx_graph(path)[1].values())
         except ValueError as error:
             refused += 1
             assert str(error).startswith(repr(str(path)))
@@ -338,7 +338,7 @@ def test_tensors_are_read_raw_and_typed(tmp_path, dtype):
         onnx.helper.make_tensor("typed", kind, (2, 3, 4), values.ravel()),
         onnx.helper.make_tensor("scalar", kind, (), values.ravel()[:1]),
     )
-    _, tensors = read_onnx(path)
+    _, tensors = read_onnx_graph(path)
     for name in ("raw", "typed"):
         assert tensors[name].dtype == values.dtype
         np.testing.assert_array_equal(tensors[name], values)
@@ -352,7 +352,7 @@ def test_bfloat16_becomes_float32(tmp_path):
     tensor = onnx.TensorProto(
         name="x", dims=[4], data_type=16, raw_data=raw.tobytes()
     )
-    _, tensors = read_onnx(write_onnx(tmp_path / "net.onnx", tensor))
+    _, tensors = read_onnx_graph(write_onnx(tmp_path / "net.onnx", tensor))
     expected = onnx.numpy_helper.to_array(tensor).astype("float32")
     np.testing.assert_array_equal(tensors["x"], expected)
     assert tensors["x"][:2].tolist() == [1.5, -0.25]
@@ -371,7 +371,9 @@ def test_nodes_attributes_and_constants_are_read(tmp_path):
         make("Pad", ["c"], ["d"], mode="edge", value=[0.5, 2.0]),
         make("Odd", ["d"], ["e"], names=["a", "b"], low=-(2**63)),
     ]
-    found, tensors = read_onnx(write_onnx(tmp_path / "net.onnx", nodes=nodes))
+    found, tensors = read_onnx_graph(
+        write_onnx(tmp_path / "net.onnx", nodes=nodes)
+    )
     assert [op for op, *_ in found] == [*(n.op_type for n in nodes), "Relu"]
     for (_, inputs, outputs, attributes), node in zip(
         found, nodes, strict=False
@@ -399,7 +401,7 @@ def test_weights_in_other_files_are_refused(tmp_path):
         save_as_external_data=True,
         size_threshold=0,
     )
-    assert "other files" in refusal(read_onnx, path)
+    assert "other files" in refusal(read_onnx_graph, path)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +425,7 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, tensor):
     tensor = onnx.TensorProto(**{"data_type": 1, "name": "w", **tensor})
     path = write_onnx(tmp_path / "net.onnx", tensor)
     of_other_kind = tensor.data_type in (2, 8, 99)
-    assert ("quantized" in refusal(read_onnx, path)) == of_other_kind
+    assert ("quantized" in refusal(read_onnx_graph, path)) == of_other_kind
 
 
 @pytest.mark.parametrize("v1", [False, True])

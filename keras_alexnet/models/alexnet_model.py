@@ -9,7 +9,7 @@ from keras_alexnet.models import replica_steps
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
-from keras_alexnet.weights.read_weights import SAVED
+from keras_alexnet.weights.weight_file import SAVED
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")

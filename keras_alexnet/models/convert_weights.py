@@ -12,9 +12,9 @@ from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.weights.assign import grouped_weights
 from keras_alexnet.weights.assign import halved
 from keras_alexnet.weights.assign import weights_for
-from keras_alexnet.weights.read_weights import SAVED
-from keras_alexnet.weights.read_weights import WeightFile
 from keras_alexnet.weights.read_weights import read_weights
+from keras_alexnet.weights.weight_file import SAVED
+from keras_alexnet.weights.weight_file import WeightFile
 
 
 def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):

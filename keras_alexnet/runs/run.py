@@ -28,8 +28,8 @@ from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import bytes_of
 from keras_alexnet.untrusted_files import read_text
 from keras_alexnet.weights.assign import put_weights
-from keras_alexnet.weights.read_weights import checked_names
 from keras_alexnet.weights.read_weights import read_weights
+from keras_alexnet.weights.weight_file import checked_names
 
 FORMAT = 1  # of results.json; version 0.1.0 wrote no number
 PICTURES = ("curves.png", "confusion_matrix.png")

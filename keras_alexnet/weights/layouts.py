@@ -4,7 +4,10 @@ import math
 
 import numpy as np
 
+from keras_alexnet.untrusted_files import MOST_BYTES
 from keras_alexnet.untrusted_files import shown
+
+NUMBER_BYTES = 4  # what a number takes when it is read
 
 
 def from_theano(layers):
@@ -88,3 +91,23 @@ def pair(name, kernel, bias=None):
         )
     bias = np.zeros(count, "float32") if bias is None else np.ravel(bias)
     return [np.asarray(kernel), bias]
+
+
+def check_size(arrays, size):
+    """Refuses arrays that are larger than their file, or than an AlexNet.
+
+    A tensor of stride 0 can claim to be of any size, and one array can be
+    there under many names.
+    """
+    if sum(array.bytes for array in arrays) > size:
+        raise ValueError("its arrays are larger than the file")
+    values = sum(math.prod(array.shape) for array in arrays)
+    if NUMBER_BYTES * values > MOST_BYTES:
+        raise ValueError("it holds more numbers than an AlexNet")
+
+
+def plain(array):
+    """In the order of its axes; floating values as float32."""
+    dtype = array.dtype if array.dtype.kind in "iub" else np.dtype("float32")
+    with np.errstate(over="ignore"):  # infinity is found later
+        return np.asarray(array, dtype, order="C")

@@ -9,20 +9,30 @@ import re
 
 import h5py
 
+from keras_alexnet.architectures.rows import PADDINGS
+from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.untrusted_files import open_records
 from keras_alexnet.untrusted_files import open_regular
 from keras_alexnet.untrusted_files import refusing
 from keras_alexnet.untrusted_files import shown
+from keras_alexnet.weights.layouts import channels_last
+from keras_alexnet.weights.layouts import from_theano
 from keras_alexnet.weights.parsers.hdf5 import Tree
 from keras_alexnet.weights.parsers.hdf5 import natural
+from keras_alexnet.weights.weight_file import SAVED
+from keras_alexnet.weights.weight_file import WeightFile
+from keras_alexnet.weights.weight_file import checked_names
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CONVOLUTION, LOCAL, DENSE, OTHER = range(4)
 
 MOST_CONFIG_BYTES = 2**22  # an AlexNet's has 40,000
+# Images are resized to the size that a file says: no bombs.
+LARGEST_SIDE = 4096
+LARGEST_INPUT = 2**16
 
 
-def read_keras(path):
+def read_keras_layers(path):
     """Read the weights of a Keras model, without Keras.
 
     Args:
@@ -43,7 +53,7 @@ def read_keras(path):
 
     Example:
 
-    >>> layers, config = read_keras("model.keras")
+    >>> layers, config = read_keras_layers("model.keras")
     >>> [array.shape for array in layers["conv1"]]
     [(11, 11, 3, 96), (96,)]
     """
@@ -246,3 +256,71 @@ def _snake_case(name):
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def read_keras(path):
+    """The `WeightFile` of a file of Keras, or of heuritech's `.h5`."""
+    layers, config = read_keras_layers(path)
+    if "conv_2_1" in layers:  # heuritech/convnets-keras
+        return WeightFile(channels_last(from_theano(layers)), "heuritech")
+    facts = (config or {}).get("config", {})
+    ours = str((config or {}).get("registered_name")).endswith(">AlexNetModel")
+    if not ours or not isinstance(facts, dict):
+        return WeightFile(layers, is_keras=True)
+    with refusing(path, "a .keras file of this package"):
+        facts = {name: facts.get(name) for name in SAVED} | _shapes(facts)
+        _check_facts(facts)
+        if facts["class_names"] is not None:
+            facts["class_names"] = checked_names(facts["class_names"])
+    return WeightFile(layers, facts["variant"], facts, is_keras=True)
+
+
+def _check_facts(facts):
+    variant, padding = facts["variant"], facts["padding"]
+    if variant is not None and variant not in list(VARIANTS):
+        raise ValueError(f"there is no variant {shown(variant)}")
+    pair = [padding] * 2 if isinstance(padding, str) else padding
+    if padding is not None and not (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(one in PADDINGS for one in pair)
+    ):
+        raise ValueError(f"there is no padding {shown(padding)}")
+    if not isinstance(facts["checks_range"], bool | None):
+        raise ValueError("its `checks_range` is neither true nor false")
+    _check_pixels(facts["resize_pixels"])
+
+
+def _check_pixels(pixels):
+    whole = isinstance(pixels, int | None) and not isinstance(pixels, bool)
+    if not whole or not (pixels is None or 1 <= pixels <= LARGEST_SIDE):
+        raise ValueError(
+            f"its images are resized to {str(pixels)[:20]} pixels, not to a "
+            f"whole number from 1 to {LARGEST_SIDE}"
+        )
+
+
+def _shapes(config):
+    """Of a model's config: the shape of an image and the last activation."""
+    layers = [layer.get("config", {}) for layer in config.get("layers", [])]
+    shape = next((x["batch_shape"] for x in layers if "batch_shape" in x), None)
+    activation = layers[-1].get("activation") if layers else None
+    # Keras would build what it is.
+    if activation is not None and not (
+        isinstance(activation, str) and re.fullmatch("[a-z_0-9]+", activation)
+    ):
+        raise ValueError("its activation is not a name")
+    if shape is not None and not (
+        isinstance(shape, list)
+        and len(shape) == 4
+        and all(n is None or _is_side(n) for n in shape[1:])
+    ):
+        raise ValueError("its input has no shape of whole numbers")
+    return {
+        "input_shape": tuple(shape[1:]) if shape else None,
+        "classifier_activation": activation,
+    }
+
+
+def _is_side(number):
+    return type(number) is int and 0 < number <= LARGEST_INPUT

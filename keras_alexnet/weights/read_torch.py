@@ -3,10 +3,8 @@
 Neither PyTorch is needed nor anything in the file run; see `parsers.unpickler`.
 """
 
-import ast
 import io
-import math
-import struct
+import re
 
 import numpy as np
 
@@ -15,13 +13,20 @@ from keras_alexnet.untrusted_files import open_records
 from keras_alexnet.untrusted_files import open_regular
 from keras_alexnet.untrusted_files import refusing
 from keras_alexnet.untrusted_files import shown
-from keras_alexnet.weights.parsers.stand_ins import NUMPY
+from keras_alexnet.weights.layouts import NUMBER_BYTES
+from keras_alexnet.weights.layouts import channels_last
+from keras_alexnet.weights.layouts import check_size
+from keras_alexnet.weights.layouts import pair
+from keras_alexnet.weights.layouts import plain
 from keras_alexnet.weights.parsers.stand_ins import TORCH
-from keras_alexnet.weights.parsers.stand_ins import NumpyArray
 from keras_alexnet.weights.parsers.stand_ins import Tensor
 from keras_alexnet.weights.parsers.stand_ins import storage as read_storage
 from keras_alexnet.weights.parsers.unpickler import Unpickler
 from keras_alexnet.weights.parsers.unpickler import short_text
+from keras_alexnet.weights.safetensors_file import place
+from keras_alexnet.weights.safetensors_file import read_safetensors
+from keras_alexnet.weights.weight_file import WeightFile
+from keras_alexnet.weights.weight_file import variant_of_torch
 
 # torch/serialization.py: how a file from before PyTorch 1.6 begins.
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -31,11 +36,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 # DataParallel's and torch.compile's, anywhere in a name: pytorch/examples'
 # imagenet/main.py has "features.module.0.weight" for an AlexNet.
 PREFIXES = ("module", "_orig_mod")
-MOST_HEADER_BYTES = 1000  # of an .npy file; that of a dictionary has 118
-NUMBER_BYTES = 4  # what a number takes when it is read
 
 
-def read_pth(path):
+def read_pth_tensors(path):
     """Read the tensors of a PyTorch file, without PyTorch.
 
     Args:
@@ -53,7 +56,7 @@ def read_pth(path):
 
     Example:
 
-    >>> tensors = read_pth("alexnet-owt-7be5be79.pth")
+    >>> tensors = read_pth_tensors("alexnet-owt-7be5be79.pth")
     >>> tensors["features.0.weight"].shape
     (64, 3, 11, 11)
     """
@@ -66,44 +69,6 @@ def read_pth(path):
         if start[0] != 0x80:  # the version of a pickle
             raise ValueError("it is neither a zip archive nor a pickle")
         return _read_legacy(file, size)
-
-
-def read_npy(path):
-    """Read a dictionary of layers that `np.save` wrote.
-
-    Args:
-        path: Path of an .npy file such as kratzert's and guerzhoy's
-            bvlc_alexnet.npy: layer name -> [kernel, bias], or, as
-            caffe-tensorflow writes it, {"weights": ..., "biases": ...}.
-
-    Returns:
-        A dict of layer name -> list of float32 arrays, kernel and bias, in
-        the file's order. Arrays may be read-only.
-
-    Raises:
-        ValueError: if the file is damaged or holds anything else.
-
-    Example:
-
-    >>> kernel, bias = read_npy("bvlc_alexnet.npy")["conv1"]
-    >>> kernel.shape
-    (11, 11, 3, 96)
-    """
-    expected = "the file of np.save(path, {layer: [kernel, bias], ...})"
-    with refusing(path, expected), open_regular(path) as (file, size):
-        _check_npy_header(file)
-        outer = Unpickler(file, size, NUMPY).load()
-        if type(outer) is not NumpyArray or type(outer.values) is not list:
-            raise ValueError("it holds no dictionary")
-        (layers,) = outer.values
-        if type(layers) is not dict or not layers:
-            raise ValueError("it holds no dictionary of layers")
-        pairs = {str(name): _pair(name, x) for name, x in layers.items()}
-        _check_size([array for pair in pairs.values() for array in pair], size)
-        return {
-            name: [_plain(array.array()) for array in pair]
-            for name, pair in pairs.items()
-        }
 
 
 def _read_zip(file, size):
@@ -186,7 +151,7 @@ def _state_dict(value):
 
 
 def _arrays(tensors, load, size):
-    _check_size(tensors.values(), size)
+    check_size(tensors.values(), size)
     storages, arrays = {}, {}
     used = {storage for storage, *_ in tensors.values()}
     widths = [(x.count, max(x.dtype.itemsize, NUMBER_BYTES)) for x in used]
@@ -199,8 +164,8 @@ def _arrays(tensors, load, size):
                 raise ValueError(
                     f"its storage {shown(storage.key)} has another length"
                 )
-            storages[storage] = _plain(numbers)
-        arrays[name] = _plain(_view(storages[storage], offset, shape, strides))
+            storages[storage] = plain(numbers)
+        arrays[name] = plain(_view(storages[storage], offset, shape, strides))
     return arrays
 
 
@@ -211,43 +176,33 @@ def _view(numbers, offset, shape, strides):
     return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides)
 
 
-def _check_size(arrays, size):
-    # A tensor of stride 0 can claim to be of any size, and one array can be
-    # there under many names.
-    if sum(array.bytes for array in arrays) > size:
-        raise ValueError("its arrays are larger than the file")
-    values = sum(math.prod(array.shape) for array in arrays)
-    if NUMBER_BYTES * values > MOST_BYTES:
-        raise ValueError("it holds more numbers than an AlexNet")
+def read_pth(path):
+    """The `WeightFile` of a state dict that PyTorch saved."""
+    tensors = read_pth_tensors(path)
+    # A state dict is in order, unless somebody has sorted it otherwise.
+    if all(re.search("[0-9]", name) for name in tensors):
+        tensors = dict(sorted(tensors.items(), key=place(tensors)))
+    return _weight_file(tensors)
 
 
-def _plain(array):
-    """In the order of its axes; floating values as float32."""
-    dtype = array.dtype if array.dtype.kind in "iub" else np.dtype("float32")
-    with np.errstate(over="ignore"):  # infinity is found later
-        return np.asarray(array, dtype, order="C")
+def read_safetensors_file(path):
+    """The `WeightFile` of tensors with PyTorch's names."""
+    return _weight_file(read_safetensors(path))
 
 
-def _check_npy_header(file):
-    """numpy.lib.format's, of an array that holds one Python object."""
-    start = file.read(8)
-    if start[:6] != b"\x93NUMPY":
-        raise ValueError("it is no .npy file")
-    form = "<H" if start[6] == 1 else "<I"
-    (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
-    if length > MOST_HEADER_BYTES:
-        raise ValueError("its header is too long")
-    header = ast.literal_eval(file.read(length).decode("latin-1").strip())
-    if header["descr"] not in ("|O", "O") or header["shape"] != ():
-        raise ValueError("it holds an array, no dictionary")
-
-
-def _pair(name, value):
-    """A layer's kernel and bias."""
-    if type(value) is dict and set(value) == {"weights", "biases"}:
-        value = [value["weights"], value["biases"]]
-    if type(value) not in (list, tuple) or not all(
-        type(array) is NumpyArray for array in value
-    ):
-        raise ValueError(f"its {shown(name)} is no list of arrays")
-    return value
+def _weight_file(tensors):
+    layers = {}
+    for name, value in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "num_batches_tracked" or kind not in ("weight", "bias"):
+            raise ValueError(
+                f"it holds {shown(name)}, which is no weight or bias of a "
+                "convolution or a fully connected layer"
+            )
+        layers.setdefault(layer, {})[kind] = value
+    pairs = {
+        name: pair(name, parts.get("weight"), parts.get("bias"))
+        for name, parts in layers.items()
+    }
+    layers = channels_last(pairs)
+    return WeightFile(layers, variant_of_torch(layers))

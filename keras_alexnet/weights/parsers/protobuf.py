@@ -7,6 +7,7 @@ asked for, and only once: beside them nothing of a file is in memory.
 """
 
 import contextlib
+import math
 import os
 
 import numpy as np
@@ -26,6 +27,8 @@ WIRE_SIZES = {5: 4, 1: 8}  # bytes of the wire types of fixed size
 # Names have some tens.
 MOST_TEXT_BYTES = 2**16
 BLOCK = 4096  # bytes that are read for the sake of one
+
+MOST_AXES = 8
 
 
 @contextlib.contextmanager
@@ -267,3 +270,18 @@ def _joined(values, kind, name):
         # They would be merged; no program writes that.
         raise ValueError(f"{name!r} is there {len(values)} times")
     return values[-1] if values else None
+
+
+def check_shape(shape, count):
+    """Refuses a shape that is too long, or not that of so many numbers."""
+    if len(shape) > MOST_AXES or min(shape, default=0) < 0:
+        raise ValueError(f"an array has the shape {_text(shape)}")
+    if math.prod(shape) != count:
+        raise ValueError(
+            f"an array of shape {_text(shape)} has {count:,} values"
+        )
+
+
+def _text(shape):
+    more = ", ..." if len(shape) > MOST_AXES else ""
+    return f"({', '.join(map(str, shape[:MOST_AXES]))}{more})"
