@@ -4,29 +4,27 @@ import json
 import os
 import sys
 
-from keras_alexnet.cli.evaluation import picture
+from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import picture
+from keras_alexnet.cli.arguments import positive
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import say
 from keras_alexnet.terminal import say_lines
 
 
-def add_commands(commands, command, positive):
+def add_parsers(commands):
     """Add `features`, `similar`, `kernels`, `activations`, `gradcam` and
     `heatmap`.
-
-    Args:
-        commands: Where parsers are added.
-        command: Makes a parser from it, a name, a function and a text.
-        positive: Reads a positive whole number.
     """
     text = "write what a layer makes of images: fc7's 4096 values, and others"
-    parser = _trained(command(commands, "features", _features, text))
+    parser = _trained(add_command(commands, "features", _features, text))
     _images(parser, "images")
     _layer(parser, "fc7")
     _to_file(parser, "features.npz", str)
 
     text = "find the images that look most alike to the network (figure 4)"
-    parser = _trained(command(commands, "similar", _similar, text))
+    parser = _trained(add_command(commands, "similar", _similar, text))
     parser.add_argument(
         "among",
         metavar="FOLDER|NPZ",
@@ -38,27 +36,27 @@ def add_commands(commands, command, positive):
         "--layer", metavar="NAME", help="default: fc7, or the file's own"
     )
     _to_file(parser, "similar.png")
-    _format(parser)
+    add_format(parser, "text", "json")
 
     text = "draw conv1's kernels (figure 3) and score their color"
-    parser = _trained(command(commands, "kernels", _kernels, text))
+    parser = _trained(add_command(commands, "kernels", _kernels, text))
     _to_file(parser, "kernels.png")
-    _format(parser)
+    add_format(parser, "text", "json")
 
     text = "draw the maps that a layer makes of an image"
-    parser = _trained(command(commands, "activations", _activations, text))
+    parser = _trained(add_command(commands, "activations", _activations, text))
     parser.add_argument("image", metavar="IMAGE")
     _layer(parser, "conv1")
     _to_file(parser, "activations.png")
 
     text = "draw where in an image the evidence for a class lies (Grad-CAM)"
-    parser = _trained(command(commands, "gradcam", _gradcam, text))
+    parser = _trained(add_command(commands, "gradcam", _gradcam, text))
     parser.add_argument("image", metavar="IMAGE")
     _class(parser, "the most probable")
     _to_file(parser, "gradcam.png")
 
     text = "draw how probable a class is where in a large image"
-    parser = _trained(command(commands, "heatmap", _heatmap, text))
+    parser = _trained(add_command(commands, "heatmap", _heatmap, text))
     parser.add_argument("image", metavar="IMAGE")
     _class(parser, "that of the largest mean")
     parser.add_argument(
@@ -113,10 +111,6 @@ def _to_file(parser, default, kind=picture):
         metavar="FILE",
         help=f"default: {default}",
     )
-
-
-def _format(parser):
-    parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def _open(path):

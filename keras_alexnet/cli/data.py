@@ -1,48 +1,28 @@
 """The commands about data: `prepare-data` and `check-data`. No TensorFlow."""
 
-import argparse
 import json
 import sys
 
+from keras_alexnet.cli.arguments import add_bad_ratio
+from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import positive
+from keras_alexnet.cli.arguments import ratio
 from keras_alexnet.terminal import say
 from keras_alexnet.terminal import say_lines
 
 
-def ratio(text):
-    """A part of a whole, as a number of 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(
-            f"{text[:20]!r} is not a number from 0 to 1"
-        )
-    return value
-
-
-def add_bad_ratio(parser):
-    """The options on how many bad files are borne."""
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--max-bad-ratio",
-        type=ratio,
-        metavar="R",
-        help="part of the image files that may be unreadable and is skipped; "
-        "default: 0.01, in evaluate the training's",
+def add_parsers(commands):
+    """Add `prepare-data` and `check-data`."""
+    text = "resize photos once, into shards that are read several times faster"
+    _add_prepare_data(
+        add_command(commands, "prepare-data", _prepare_data, text)
     )
-    group.add_argument(
-        "--strict",
-        action="store_const",
-        const=0.0,
-        dest="max_bad_ratio",
-        help="stop at the first",
-    )
+    text = "read every image of a folder and tell what would stop a training"
+    _add_check_data(add_command(commands, "check-data", _check_data, text))
 
 
-def add_prepare_data(parser, positive):
-    """Give the parser of `prepare-data` its options."""
-    parser.set_defaults(command=_prepare_data)
+def _add_prepare_data(parser):
     parser.add_argument(
         "source", metavar="SRC", help="folder of class folders, or of train/..."
     )
@@ -93,11 +73,9 @@ def _prepare_data(options):
     )
 
 
-def add_check_data(parser):
-    """Give the parser of `check-data` its options."""
-    parser.set_defaults(command=_check_data)
+def _add_check_data(parser):
     parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_format(parser, "text", "json")
     add_bad_ratio(parser)
 
 

@@ -1,15 +1,18 @@
 """The commands that ask trained networks: `evaluate` and `predict`."""
 
-import argparse
 import contextlib
 import csv
 import io
 import itertools
 import json
-import pathlib
 import sys
 
-from keras_alexnet.cli.data import add_bad_ratio
+from keras_alexnet.cli.arguments import NETWORK
+from keras_alexnet.cli.arguments import add_bad_ratio
+from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import picture
+from keras_alexnet.cli.arguments import positive
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.signals import Interrupted
 from keras_alexnet.signals import noted_signals
@@ -17,24 +20,19 @@ from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import say
 from keras_alexnet.terminal import say_lines
 
-PICTURES = (".png", ".svg", ".pdf")
 LARGEST_SHEET = 24  # images; more cannot be read on a page
-NETWORK = "run folder, or file of weights that `convert` reads"
 TEN_CROPS = "average the predictions for ten crops, as the paper does"
 
 
-def picture(text):
-    """The path of a picture that can be written."""
-    if pathlib.PurePath(text).suffix.lower() not in PICTURES:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} does not end in {', '.join(PICTURES)}"
-        )
-    return text
+def add_parsers(commands):
+    """Add `evaluate` and `predict`."""
+    text = "test trained networks: top-1 and top-5 error, class by class"
+    _add_evaluate(add_command(commands, "evaluate", _evaluate, text))
+    text = "name what is seen in image files"
+    _add_predict(add_command(commands, "predict", _predict, text))
 
 
-def add_evaluate(parser):
-    """Give the parser of `evaluate` its options."""
-    parser.set_defaults(command=_evaluate)
+def _add_evaluate(parser):
     parser.add_argument(
         "networks",
         metavar="RUN",
@@ -55,9 +53,7 @@ def add_evaluate(parser):
         help="draw the confusion matrix: .png, .svg or .pdf",
     )
     add_bad_ratio(parser)
-    parser.add_argument(
-        "--format", choices=("text", "markdown", "json"), default="text"
-    )
+    add_format(parser)
 
 
 def _evaluate(options):
@@ -85,9 +81,7 @@ def _evaluate(options):
         say(options.confusion, file=sys.stderr)
 
 
-def add_predict(parser, positive):
-    """Give the parser of `predict` its options."""
-    parser.set_defaults(command=_predict)
+def _add_predict(parser):
     parser.add_argument("network", metavar="RUN", help=NETWORK)
     parser.add_argument(
         "images",

@@ -1,45 +1,39 @@
 """The command `paper`: check its numbers, rerun its experiments."""
 
+from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import print_table
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.paper.experiments import EXPERIMENTS
 from keras_alexnet.terminal import say_lines
 
 
-def add_paper(parser, add_format, show):
-    """Give the parser of `paper` its options.
-
-    Args:
-        parser: The parser.
-        add_format: Function that adds `--format` to a parser.
-        show: Function that prints a table in such a format.
-    """
-
-    def printing(make):
-        def command(options):
-            load_tensorflow()
-            table = make()
-            show(table, options.format)
-            return int(bool(getattr(table, "broken", ())))
-
-        return command
-
-    forms = ("text", "markdown", "json")
-    add_format(parser, *forms)
-    parser.set_defaults(command=printing(_checked))
+def add_parsers(commands):
+    """Add `paper` with its parts `differences`, `log` and `run`."""
+    text = "check the paper's statements; differences, log, run: see there"
+    parser = add_command(commands, "paper", _printing(_checked), text)
+    add_format(parser)
     parts = parser.add_subparsers(title="more", metavar="PART")
     for name, make, text in (
         ("differences", _differences, "the text against the code that won"),
         ("log", _log, "the authors' own log of trainings"),
     ):
-        part = parts.add_parser(name, help=text, description=text)
-        part.set_defaults(command=printing(make))
-        add_format(part, *forms)
+        add_format(add_command(parts, name, _printing(make), text))
     text = "train what an experiment compares; goes on where it was stopped"
-    _add_run(parts.add_parser("run", help=text, description=text))
+    _add_run(add_command(parts, "run", _run, text))
+
+
+def _printing(make):
+    def command(options):
+        load_tensorflow()
+        table = make()
+        print_table(table, options.format)
+        return int(bool(getattr(table, "broken", ())))
+
+    return command
 
 
 def _add_run(parser):
-    parser.set_defaults(command=_run)
     parser.add_argument(
         "experiment",
         choices=EXPERIMENTS,

@@ -1,23 +1,31 @@
-"""The commands about training: `train` and `recipes`."""
+"""The commands about training: `train`, `recipes`, `fine-tune`, `plan`."""
 
 import argparse
-import json
 import pathlib
+from dataclasses import MISSING
+from dataclasses import fields
 
 from keras_alexnet.architectures.variants import VARIANTS
-from keras_alexnet.cli.data import add_bad_ratio
-from keras_alexnet.cli.weights import names
+from keras_alexnet.cli.arguments import SOURCES
+from keras_alexnet.cli.arguments import add_bad_ratio
+from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import minutes
+from keras_alexnet.cli.arguments import names
+from keras_alexnet.cli.arguments import positive
+from keras_alexnet.cli.arguments import print_table
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.files import holds_only
 from keras_alexnet.runs.recipe import CHOICES
 from keras_alexnet.runs.recipe import OPTIONS
 from keras_alexnet.runs.recipes import RECIPES
+from keras_alexnet.runs.recipes import RecipesTable
 from keras_alexnet.runs.recipes import from_json
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
 from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.terminal import say
-from keras_alexnet.terminal import say_lines
+from keras_alexnet.training.planning import Plan
 
 # Options that change the recipe, with what `--help` says; named as its fields.
 CHANGES = (
@@ -38,10 +46,31 @@ CHANGES = (
     ("seed", int, "N", None),
 )
 
+HELP = {
+    "gpus": "of all machines together",
+    "images_per_second_per_gpu": "what one GPU trains alone, as measured",
+    "machines": "among which the GPUs are divided evenly",
+    "batch_per_gpu": "images that a GPU takes in a step",
+    "cores": "CPU cores of each machine",
+    "disk_gigabytes": "a second, that each machine reads",
+    "link_gigabytes": "a second, from GPU to GPU in a machine",
+    "network_gigabits": "a second, from machine to machine",
+}
 
-def add_train(parser, positive):
-    """Give the parser of `train` its options."""
-    parser.set_defaults(command=_train)
+
+def add_parsers(commands):
+    """Add `train`, `recipes`, `fine-tune` and `plan`."""
+    text = "train a network; without options: the bundled Fashion-MNIST images"
+    _add_train(add_command(commands, "train", _train, text))
+    text = "list the recipes: whose they are, what they take and what they gave"
+    add_format(add_command(commands, "recipes", _recipes, text))
+    text = "train a trained network on other images: the last layer, then all"
+    _add_fine_tune(add_command(commands, "fine-tune", _fine_tune, text))
+    text = "compute what GPUs and machines of a given speed need"
+    _add_plan(add_command(commands, "plan", _plan, text))
+
+
+def _add_train(parser):
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
@@ -78,7 +107,7 @@ def add_train(parser, positive):
     )
     parser.add_argument(
         "--checkpoint-minutes",
-        type=_minutes,
+        type=minutes,
         default=5.0,
         metavar="X",
         help="how often all is saved; 0 for every step; default: 5",
@@ -93,18 +122,6 @@ def add_train(parser, positive):
         action="store_true",
         help="also write what TensorBoard shows",
     )
-
-
-def _minutes(text):
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes < 1e6:
-        raise argparse.ArgumentTypeError(
-            f"{text[:20]!r} is not a number of minutes"
-        )
-    return minutes
 
 
 def _train(options):
@@ -164,14 +181,93 @@ def _fits(folder, recipe):
         return False
 
 
-def list_recipes(options):
-    """Print the recipes."""
-    from keras_alexnet.runs.recipes import RecipesTable
+def _recipes(options):
+    print_table(RecipesTable(), options.format)
 
-    table = RecipesTable()
-    if options.format == "json":
-        print(json.dumps(table.to_dict(), indent=2))
-    else:
-        say_lines(
-            table.to_markdown() if options.format == "markdown" else table
+
+def _add_fine_tune(parser):
+    parser.add_argument("source", metavar="SRC", help=SOURCES)
+    parser.add_argument(
+        "--data", metavar="DIR", required=True, help="folder of class folders"
+    )
+    parser.add_argument(
+        "--run-dir", metavar="DIR", default="runs/fine_tune", help="%(default)s"
+    )
+    for name, default, text in (
+        ("head-epochs", 5, "of the first stage: the last layer alone"),
+        ("epochs", 20, "of the second stage: all layers"),
+        ("batch-size", None, "over all devices"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=positive,
+            default=default,
+            metavar="N",
+            help=text + (f"; default: {default}" if default else ""),
         )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="of the first stage; the second has a tenth of it",
+    )
+    parser.add_argument(
+        "--frozen",
+        type=names,
+        metavar="LAYERS",
+        help="stay frozen in the second stage too, such as conv1,conv2",
+    )
+
+
+def _fine_tune(options):
+    load_tensorflow()
+    from keras_alexnet.training.fine_tuning import fine_tune
+
+    changes = {
+        name: getattr(options, name)
+        for name in ("batch_size", "learning_rate", "frozen")
+        if getattr(options, name) is not None
+    }
+    run = fine_tune(
+        options.source,
+        options.data,
+        pathlib.Path(options.run_dir),
+        head_epochs=options.head_epochs,
+        epochs=options.epochs,
+        **changes,
+    )
+    results = run.results
+    say(
+        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
+        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
+        f"Everything is in {run.folder}"
+    )
+
+
+def _add_plan(parser):
+    for field in fields(Plan):
+        whole, required = field.type is int, field.default is MISSING
+        text = HELP[field.name]
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            required=required,
+            default=None if required else field.default,
+            type=positive if whole else _speed,
+            metavar="N" if whole else "RATE",
+            help=text if required else f"{text}; default: {field.default:g}",
+        )
+    add_format(parser)
+
+
+def _plan(options):
+    given = {name: getattr(options, name) for name in HELP}
+    print_table(Plan(**given), options.format)
+
+
+def _speed(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is not a number"
+        ) from None

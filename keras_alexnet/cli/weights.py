@@ -1,22 +1,24 @@
-"""The commands about weights of others: `convert` and `fine-tune`."""
-
-import pathlib
+"""The commands that write weights and networks: `convert` and `export`."""
 
 from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.cli.arguments import NETWORK
+from keras_alexnet.cli.arguments import SOURCES
+from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.export.formats import FORMATS
+from keras_alexnet.export.formats import checked_format
 from keras_alexnet.terminal import say
-from keras_alexnet.weights.published import PUBLISHED
-
-SOURCES = (
-    "file of weights (.keras, .h5, .pth, .safetensors, .caffemodel, .onnx, "
-    f".npy), run folder, cifar10, or one of {', '.join(PUBLISHED)}, which are "
-    "downloaded"
-)
 
 
-def add_convert(parser):
-    """Give the parser of `convert` its options."""
-    parser.set_defaults(command=_convert)
+def add_parsers(commands):
+    """Add `convert` and `export`."""
+    text = "turn weights of others into a Keras model, or ours into theirs"
+    _add_convert(add_command(commands, "convert", _convert, text))
+    text = "write a trained network for another runtime, and prove it there"
+    _add_export(add_command(commands, "export", _export, text))
+
+
+def _add_convert(parser):
     parser.add_argument("source", metavar="SRC", help=SOURCES)
     parser.add_argument(
         "to_file",
@@ -52,67 +54,38 @@ def _convert(options):
     )
 
 
-def add_fine_tune(parser, positive):
-    """Give the parser of `fine-tune` its options."""
-    parser.set_defaults(command=_fine_tune)
-    parser.add_argument("source", metavar="SRC", help=SOURCES)
+def _add_export(parser):
     parser.add_argument(
-        "--data", metavar="DIR", required=True, help="folder of class folders"
+        "network",
+        metavar="RUN",
+        help=NETWORK,
     )
     parser.add_argument(
-        "--run-dir", metavar="DIR", default="runs/fine_tune", help="%(default)s"
-    )
-    for name, default, text in (
-        ("head-epochs", 5, "of the first stage: the last layer alone"),
-        ("epochs", 20, "of the second stage: all layers"),
-        ("batch-size", None, "over all devices"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            type=positive,
-            default=default,
-            metavar="N",
-            help=text + (f"; default: {default}" if default else ""),
-        )
-    parser.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        help="of the first stage; the second has a tenth of it",
+        "to_file",
+        metavar="DST",
+        help="what to write; its ending tells the format: .keras, .onnx, "
+        ".tflite (LiteRT), .xml (OpenVINO), none (folder of a SavedModel)",
     )
     parser.add_argument(
-        "--frozen",
-        type=names,
-        metavar="LAYERS",
-        help="stay frozen in the second stage too, such as conv1,conv2",
+        "--format",
+        choices=FORMATS,
+        help="where the ending does not tell",
+    )
+    parser.add_argument(
+        "--quantize",
+        action="store_true",
+        help="LiteRT with weights of 8 bits: 28 %% of the size",
     )
 
 
-def names(text):
-    """The names in a list with commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _fine_tune(options):
+def _export(options):
+    # What cannot begin is refused before TensorFlow is loaded.
+    checked_format(options.to_file, options.format, options.quantize)
     load_tensorflow()
-    from keras_alexnet.training.fine_tuning import fine_tune
+    from keras_alexnet.export.export_model import export_model
+    from keras_alexnet.runs.open_trained import open_trained
 
-    changes = {
-        name: getattr(options, name)
-        for name in ("batch_size", "learning_rate", "frozen")
-        if getattr(options, name) is not None
-    }
-    run = fine_tune(
-        options.source,
-        options.data,
-        pathlib.Path(options.run_dir),
-        head_epochs=options.head_epochs,
-        epochs=options.epochs,
-        **changes,
-    )
-    results = run.results
+    trained = open_trained(options.network)
     say(
-        f"Test accuracy {results['accuracy']:.4f} on {results['examples']} "
-        f"images (top-1 error {results['top1_error_percent']:.2f} %). "
-        f"Everything is in {run.folder}"
+        export_model(trained, options.to_file, options.format, options.quantize)
     )
