@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 import keras_alexnet as ka
-from keras_alexnet.data.finding import find_images
+from keras_alexnet.data.folders import find_images
 from keras_alexnet.export import runtimes
 from keras_alexnet.export.formats import checked_format
 from keras_alexnet.export.saved_model import Network

@@ -8,9 +8,9 @@ from PIL import Image
 
 from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.data.datasets import test_examples as read_test_examples
-from keras_alexnet.data.folders import LISTS
-from keras_alexnet.data.folders import is_flat
-from keras_alexnet.data.folders import read_label_list
+from keras_alexnet.data.label_lists import LISTS
+from keras_alexnet.data.label_lists import is_flat
+from keras_alexnet.data.label_lists import read_label_list
 
 # ImageNet's synsets, in their order; and as a training may know them.
 SYNSETS = ("n01440764", "n01443537", "n02099601")
@@ -189,7 +189,8 @@ def test_unlabeled_test_images_beside_the_validation_images(tmp_path):
         f"val_1.JPEG\t{names[0]}\t0\t0\t9\t9\n"
         f"val_0.JPEG\t{names[1]}\t0\t0\t9\t9\n"
     )
-    train, test = load_examples(tmp_path)
+    with pytest.warns(UserWarning, match="test is left alone: its images lie"):
+        train, test = load_examples(tmp_path)
     assert train.class_names == names
     assert [path.rpartition("/")[2] for path in test.images] == [
         "val_0.JPEG",

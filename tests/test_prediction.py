@@ -18,7 +18,7 @@ from untrained import write_photos
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.data import imagenet
-from keras_alexnet.data.finding import find_images
+from keras_alexnet.data.folders import find_images
 from keras_alexnet.evaluation.predict import true_class
 
 CLASSES = ("blue", "green", "red")

@@ -20,7 +20,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_alexnet as ka
-from keras_alexnet.cli import main as cli
+from keras_alexnet.cli.main import main
 from keras_alexnet.data import prepare_data as preparation
 from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.data.shards import read_colors
@@ -340,9 +340,10 @@ def test_a_wrong_number_in_an_index_is_found(
 
 COMMAND = """
 import sys
-from keras_alexnet.cli import main as cli, preparation
-preparation.SHARD_IMAGES = 16
-sys.exit(cli.main(["prepare-data", sys.argv[1], sys.argv[2]]))
+from keras_alexnet.cli.main import main
+from keras_alexnet.data import prepare_data
+prepare_data.SHARD_IMAGES = 16
+sys.exit(main(["prepare-data", sys.argv[1], sys.argv[2]]))
 """
 
 
@@ -416,7 +417,7 @@ def refused(capsys, source, out, *options, **kwargs):
     arguments = ["--resize-pixels", str(kwargs.get("resize_pixels", PIXELS))]
     capsys.readouterr()
     words = ["prepare-data", str(source), str(out), *arguments, *options]
-    assert cli.main(words) == 2
+    assert main(words) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert f"keras-alexnet: {sentence}" in output.err.splitlines()
@@ -525,7 +526,7 @@ def test_what_a_newer_version_wrote_is_refused(photos, tmp_path, capsys):
         sentence = refused(capsys, photos, out)
         assert f"{name}' was written by a newer keras_alexnet" in sentence
         assert state(out) == before
-        assert cli.main(["check-data", str(out)]) == 2
+        assert main(["check-data", str(out)]) == 2
         assert "by a newer keras_alexnet" in capsys.readouterr().err
         with pytest.raises(ValueError, match="by a newer keras_alexnet"):
             ka.train(recipe, tmp_path / "run", verbose=0)
@@ -770,7 +771,7 @@ def test_too_many_bad_files_are_refused(
     assert not (out / "dataset.json").exists()
     # The shards that are there are good, and are used.
     words = ["prepare-data", str(source), str(out), "--resize-pixels", "24"]
-    assert cli.main([*words, "--max-bad-ratio", "0.2"]) == 0
+    assert main([*words, "--max-bad-ratio", "0.2"]) == 0
     output = capsys.readouterr()
     assert "28 training and 12 test images of 3 classes" in output.out
     assert "4 were skipped" in output.out

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_alexnet.data.arrays import read_array
 from keras_alexnet.data.datasets import Examples
-from keras_alexnet.data.finding import find_images
+from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.pipeline import evaluation_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import replacing

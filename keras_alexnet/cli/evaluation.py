@@ -115,7 +115,7 @@ def _add_predict(parser):
 
 def _predict(options):
     load_tensorflow()
-    from keras_alexnet.data.finding import find_images
+    from keras_alexnet.data.folders import find_images
     from keras_alexnet.evaluation.predict import iter_predictions
     from keras_alexnet.runs.open_trained import open_trained
 

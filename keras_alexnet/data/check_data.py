@@ -12,20 +12,33 @@ from dataclasses import field
 
 from keras_alexnet.data import decode
 from keras_alexnet.data import shards
+from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.data.decode import BadImageError
+from keras_alexnet.data.folders import class_folders
+from keras_alexnet.data.folders import files_below
+from keras_alexnet.data.folders import is_image
+from keras_alexnet.data.layout import find_layout
 from keras_alexnet.terminal import printable
 
 SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),
-    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".mpo"),
+    "PNG": (".png", ".apng"),
     "GIF": (".gif",),
     "BMP": (".bmp",),
     "WEBP": (".webp",),
 }
 # A training would stop at these, or skip the file; the others it reads.
-BAD = ("unreadable", "empty class", "damaged shard")
-NOTES = ("damaged", "disguised", "rotated", "animated", "duplicate", "ignored")
+BAD = ("refused", "unreadable", "empty class", "damaged shard")
+NOTES = (
+    "damaged",
+    "disguised",
+    "rotated",
+    "animated",
+    "duplicate",
+    "left alone",
+    "ignored",
+)
 
 
 @dataclass
@@ -40,6 +53,7 @@ class Inspection:
         classes: Dict of class folder to number of images.
         modes: Dict of format and mode to number of images.
         sizes: List of (smallest, median, largest) short sides.
+        roles: What the folders are taken for that are parts, a sentence.
     """
 
     root: str
@@ -48,6 +62,7 @@ class Inspection:
     classes: dict = field(default_factory=dict)
     modes: dict = field(default_factory=dict)
     sizes: tuple = ()
+    roles: str = ""
 
     @property
     def bad(self):
@@ -57,7 +72,8 @@ class Inspection:
     def is_safe(self, max_bad_ratio=0.01):
         """Whether a training with that limit would go through."""
         kinds = collections.Counter(kind for kind, _, _ in self.findings)
-        if kinds["empty class"] or kinds["damaged shard"] or not self.images:
+        stops = ("refused", "empty class", "damaged shard")
+        if any(kinds[kind] for kind in stops) or not self.images:
             return False
         return kinds["unreadable"] <= max_bad_ratio * self.images
 
@@ -74,6 +90,7 @@ class Inspection:
             "classes": self.classes,
             "modes": self.modes,
             "short_sides": self.sizes,
+            "roles": self.roles,
         }
 
     def __str__(self):
@@ -83,6 +100,8 @@ class Inspection:
         if self.sizes:
             least, median, most = self.sizes
             lines[0] += f", short sides {least} to {most}, median {median}"
+        if self.roles:
+            lines.append(printable(self.roles))
         counts = sorted(self.modes.items(), key=lambda item: -item[1])
         lines += [f"  {count:>9,}  {mode}" for mode, count in counts]
         if self.findings:
@@ -120,16 +139,19 @@ def check_data(folder):
     if shards.is_prepared(root):
         _check_shards(root, inspection)
         return inspection
-    folders = _class_folders(root)
-    files = {f: _files(root / f) for f in folders}
+    files = _files_by_class(root, inspection)
     for name, paths in files.items():
-        read = [path for path in paths if _is_read(path)]
+        read = [path for path in paths if is_image(path)]
         inspection.classes[name] = len(read)
         inspection.images += len(read)
-        if not read and folders != ["."]:
+        if not read and name != ".":
             inspection.findings.append(
                 ("empty class", name, "holds no image files")
             )
+    if any(kind == "empty class" for kind, _, _ in inspection.findings):
+        inspection.findings = [  # that is why, and it is said more exactly
+            found for found in inspection.findings if found[0] != "refused"
+        ]
     paths = sorted(path for paths in files.values() for path in paths)
     with warnings.catch_warnings():  # for all threads
         warnings.simplefilter("ignore")
@@ -139,48 +161,36 @@ def check_data(folder):
     return inspection
 
 
-def _class_folders(root):
-    """The class folders, relative; "." where images lie in the folder."""
-
-    def below(folder):
-        return sorted(
-            p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."
-        )
-
-    names = below(root)
-    splits = [n for n in names if n in ("train", "test", "val", "validation")]
-    if "train" not in splits:
-        return names or ["."]
-    folders = []
-    for split in splits:
-        inside = below(root / split)
-        folders += [f"{split}/{name}" for name in inside] or [split]
-    return folders
-
-
-def _files(folder):
-    if not folder.is_dir():
-        return []
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.name[0] != "." and (not p.is_dir() or p.is_symlink())
-    )
-
-
-def _is_read(path):
-    return path.suffix.lower() in decode.EXTENSIONS and (
-        path.is_file() or path.is_symlink()
-    )
+def _files_by_class(root, inspection):
+    """Dict: class folder, or that of flat images -> the files in it."""
+    parts = [root]
+    try:
+        with warnings.catch_warnings():  # what is left alone is told below
+            warnings.simplefilter("ignore")
+            layout = find_layout(root)
+            parts = [part for part in (layout.train, layout.test) if part]
+            for path, why in layout.left.items():
+                name = str(path.relative_to(root))
+                inspection.findings.append(("left alone", name, why))
+            if layout.train != root:
+                inspection.roles = layout.roles
+            load_examples(root)
+    except ValueError as error:
+        inspection.findings.append(("refused", ".", str(error).rstrip(".")))
+    folders = [f for part in parts for f in class_folders(part) or [part]]
+    return {
+        str(folder.relative_to(root)): [
+            pathlib.Path(path) for path in files_below(folder)
+        ]
+        for folder in folders
+    }
 
 
 def _look(path):
     """Facts about a file: format, mode, size, digest, findings."""
-    if not _is_read(path):
+    if not is_image(path):
         known = ", ".join(decode.EXTENSIONS)
         reason = f"is not read: its name does not end in {known}"
-        if path.suffix.lower() in decode.EXTENSIONS:
-            reason = "is not read: not a file"
         return {"findings": [("ignored", reason)]}
     try:
         data = decode.read_bytes(path)

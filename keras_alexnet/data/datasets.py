@@ -1,19 +1,24 @@
 """Where examples come from: folders, prepared shards, the bundled set."""
 
 import pathlib
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 
 from keras_alexnet.data.decode import EXTENSIONS
-from keras_alexnet.data.folders import is_flat
-from keras_alexnet.data.folders import read_label_list
+from keras_alexnet.data.folders import class_folders
+from keras_alexnet.data.folders import images_below
+from keras_alexnet.data.folders import images_in
+from keras_alexnet.data.label_lists import is_flat
+from keras_alexnet.data.label_lists import read_label_list
+from keras_alexnet.data.layout import TRAIN_NAMES
+from keras_alexnet.data.layout import find_layout
+from keras_alexnet.data.layout import test_folder
 from keras_alexnet.data.shards import Shards
 from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.shards import read_dataset
-
-TEST_FOLDERS = ("test", "val", "validation")
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,9 @@ def load_examples(data, validation_fraction=0.2, seed=0):
             path of a folder of photos. That holds class folders, or a folder
             `train` of class folders and a folder `test`, `val` or
             `validation` of the same or, as ImageNet has it, of images and a
-            list of their classes (see `folders.read_label_list`).
+            list of their classes (see `label_lists.read_label_list`). The
+            usual other names, in any case, will do (see `layout`); what is
+            left alone is warned of.
         validation_fraction: Part of each class that becomes the test
             examples where there is no folder for them.
         seed: Of the choice of that part.
@@ -131,13 +138,13 @@ def load_parts(data):
     if is_prepared(root):
         train, test = (_prepared(root, part) for part in ("train", "test"))
         return train, test if len(test) else None
-    if not (root / "train").is_dir():
-        return _folder(root), None
-    train = _folder(root / "train")
-    folder = _find_test_folder(root)
-    if not folder:
+    layout = find_layout(root)
+    for sentence in layout.leftovers:
+        warnings.warn(sentence, stacklevel=2)
+    train = _folder(layout.train)
+    if layout.test is None:
         return train, None
-    return train, _test_folder(folder, train.class_names, match_classes)
+    return train, _test_folder(layout.test, train.class_names, match_classes)
 
 
 def test_examples(data, class_names, match=None):
@@ -159,18 +166,7 @@ def test_examples(data, class_names, match=None):
         splits = (_prepared(root, split) for split in ("test", "train"))
         found = next(examples for examples in splits if len(examples))
         return match(found, class_names, root)
-    return _test_folder(_find_test_folder(root) or root, class_names, match)
-
-
-def _find_test_folder(root):
-    """The test images beside `train`, or None.
-
-    ImageNet's own `test` is flat and has no labels: class folders come first,
-    and of flat ones the validation images.
-    """
-    folders = [root / name for name in TEST_FOLDERS if (root / name).is_dir()]
-    with_classes = [folder for folder in folders if not is_flat(folder)]
-    return (with_classes or folders[1:] or folders or [None])[0]
+    return _test_folder(test_folder(root) or root, class_names, match)
 
 
 def _test_folder(folder, class_names, match):
@@ -220,27 +216,13 @@ def _bundled(split):
 
 
 def _folder(root):
-    folders = sorted(
-        p for p in root.iterdir() if p.is_dir() and p.name[0] != "."
-    )
-    files = [
-        sorted(
-            str(path)
-            for path in folder.rglob("*")
-            if path.suffix.lower() in EXTENSIONS
-            and path.name[0] != "."
-            and (
-                path.is_file() or path.is_symlink()
-            )  # dangling: bad, not absent
-        )
-        for folder in folders
-    ]
+    folders = class_folders(root)
+    files = [images_below(folder) for folder in folders]
     if len(folders) < 2:
-        here = any(p.suffix.lower() in EXTENSIONS for p in root.iterdir())
         raise ValueError(
             f"{root} holds {len(folders)} folders; expected one folder of "
             "images for each class, and at least two classes"
-            f"{' (it holds images itself: one folder up?)' * here}."
+            f"{_hint(root, folders)}."
         )
     empty = [
         folder.name
@@ -258,6 +240,18 @@ def _folder(root):
         np.repeat(np.arange(len(folders)), counts),
         tuple(folder.name for folder in folders),
     )
+
+
+def _hint(root, folders):
+    """Where the class folders may be instead: one up, or one down."""
+    if images_in(root):
+        return " (it holds images itself: one folder up?)"
+    for folder in folders:
+        inside = class_folders(folder)
+        names = {inner.name.lower() for inner in inside}
+        if len(inside) > 1 or names & {*TRAIN_NAMES}:
+            return f" ({folder} holds such folders: is it meant?)"
+    return ""
 
 
 def split(examples, fraction, seed):

@@ -23,7 +23,32 @@ import simplejpeg
 from PIL import Image
 
 # Names by which image files are found in folders.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+EXTENSIONS = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".gif",
+    ".bmp",
+    ".webp",
+)
+# Images, too, that others read: they are named as such that cannot be used.
+UNREAD_EXTENSIONS = (
+    ".apng",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".j2k",
+    ".jp2",
+    ".jxl",
+    ".mpo",
+    ".pgm",
+    ".ppm",
+    ".tga",
+    ".tif",
+    ".tiff",
+)
 # What Pillow calls them. JPEG includes that of phones with two pictures.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 # Pillow's own limit, above which it warns: a quarter of a GiB as RGB.

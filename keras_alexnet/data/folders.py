@@ -1,128 +1,119 @@
-"""The classes of a flat folder of images, as ImageNet's validation set is."""
+"""Folders of images: which files are images, which folders classes and parts.
 
+The one walker: training, testing, `check-data`, `prepare-data`, `predict`,
+`features` and `nearest` see the same files in a folder.
+"""
+
+import glob
+import os
 import pathlib
 
-import numpy as np
-
 from keras_alexnet.data.decode import EXTENSIONS
-from keras_alexnet.untrusted_files import read_text
-from keras_alexnet.untrusted_files import refusing
-from keras_alexnet.untrusted_files import shown
+from keras_alexnet.data.decode import UNREAD_EXTENSIONS
 
-# Where the label list of a folder `val` is looked for: in it and beside it.
-# Caffe; TensorFlow's models; Kaggle; Tiny ImageNet.
-LISTS = (
-    "val.txt",
-    "imagenet_2012_validation_synset_labels.txt",
-    "LOC_val_solution.csv",
-    "val_annotations.txt",
-    "labels.txt",
-    "labels.csv",
-)
-MOST_BYTES = 2**26  # of a list; that of ImageNet's training set has 40 MB
+# What macOS and Synology leave in archives and folders; other hidden folders
+# begin with a dot.
+HIDDEN = ("__MACOSX", "@eaDir")
 
 
-def is_flat(folder):
-    """Whether a folder holds images instead of class folders.
+def is_hidden(name):
+    """Whether a file or a folder is not for us, by its name."""
+    return name[0] == "." or name in HIDDEN
 
-    Tiny ImageNet's hold one folder `images`, which counts as well.
+
+def is_image(path):
+    """Whether a file is taken for an image, by its name.
+
+    Images of formats that are not read count as well, so that they are named
+    wherever they lie and not passed over.
     """
-    folder = pathlib.Path(folder)
-    folders = [
-        path.name
-        for path in folder.iterdir()
-        if path.is_dir() and path.name[0] != "."
-    ]
-    return folders in ([], ["images"]) and bool(_images(folder))
+    path = pathlib.PurePath(path)
+    endings = (*EXTENSIONS, *UNREAD_EXTENSIONS)
+    return path.suffix.lower() in endings and not is_hidden(path.name)
 
 
-def read_label_list(folder, class_names):
-    """The images of a flat folder and their classes.
+def files_below(folder):
+    """All files in a folder and below, hidden ones left out.
 
-    The list (one of `LISTS`, in the folder or beside it) has a line for each
-    image: its file name, with or without ending, and its class, separated by
-    a space, tab or comma; or the class alone, in the order of the file
-    names. The class is a name, or its place in the sorted names.
+    Links to folders are not followed: they may go around in circles.
 
     Args:
         folder: Path of the folder.
-        class_names: Names of the classes, as in the training.
 
     Returns:
-        Arrays of paths and of labels.
-
-    Raises:
-        ValueError: if there is no list, or it does not fit the images.
+        Sorted list of paths, as texts that begin with that of the folder.
     """
-    images = _images(folder)
-    path = _find_list(pathlib.Path(folder))
-    classes = _classes(path, images)
-    places = {name: place for place, name in enumerate(class_names)}
-    for number, name in enumerate(sorted(class_names)):
-        places.setdefault(str(number), places[name])
-    unknown = [name for name in classes if name not in places]
-    if unknown:
-        raise ValueError(
-            f"{path} names a class {shown(unknown[0])} that is not one of the "
-            f"{len(class_names)} classes of the training."
-        )
-    labels = [places[name] for name in classes]
-    return np.array([str(image) for image in images]), np.array(labels)
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [os.path.join(parent, n) for n in names if not is_hidden(n)]
+    return sorted(found)
 
 
-def _find_list(folder):
-    places = (folder, folder.parent)
-    candidates = [place / name for place in places for name in LISTS]
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
-        raise ValueError(
-            f"{folder} holds images instead of class folders, and there is no "
-            f"list of their classes; expected one of {', '.join(LISTS)} in it "
-            "or beside it."
-        )
-    return path
+def images_below(folder):
+    """As `files_below`, the images alone."""
+    return [path for path in files_below(folder) if is_image(path)]
 
 
-def _text(path):
-    with refusing(path, "a list of the images' classes"):
-        return read_text(path, MOST_BYTES)
+def images_in(folder):
+    """The images in a folder, not below it, as sorted texts."""
+    names = os.listdir(folder)
+    paths = [os.path.join(folder, name) for name in names if is_image(name)]
+    return sorted(path for path in paths if not os.path.isdir(path))
 
 
-def _classes(path, images):
-    """What a list names as the classes of the images."""
-    lines = [
-        line.replace(",", " ").split()
-        for line in _text(path).splitlines()
-        if line.strip() and not line.startswith("ImageId,")  # Kaggle's head
-    ]
-    if all(len(line) == 1 for line in lines):
-        if len(lines) != len(images):
-            raise ValueError(
-                f"{path} has {len(lines)} lines for {len(images)} images in "
-                f"{images[0].parent}; expected one for each."
-            )
-        return [line[0] for line in lines]
-    by_stem = {
-        pathlib.PurePath(line[0]).stem: line[1]
-        for line in lines
-        if len(line) > 1
-    }
-    missing = [image.name for image in images if image.stem not in by_stem]
-    if missing:
-        raise ValueError(
-            f"{path} names no class for {len(missing)} of {len(images)} "
-            f"images, the first being {missing[0]}."
-        )
-    return [by_stem[image.stem] for image in images]
-
-
-def _images(folder):
-    folder = pathlib.Path(folder)
-    inner = folder / "images"  # Tiny ImageNet
+def class_folders(folder):
+    """The folders in a folder, hidden ones left out, by name."""
     return sorted(
         path
-        for path in (inner if inner.is_dir() else folder).iterdir()
-        if path.suffix.lower() in EXTENSIONS
-        and path.name[0] != "."
-        and (path.is_file() or path.is_symlink())  # dangling: bad, not absent
+        for path in pathlib.Path(folder).iterdir()
+        if path.is_dir() and not is_hidden(path.name)
     )
+
+
+def find_images(words):
+    """The image files that paths, folders and patterns stand for.
+
+    Args:
+        words: A path, or a list of them. Of a folder all images in it and
+            below are taken, sorted, as they are for a training: by their
+            endings, hidden ones left out. Of a pattern as `photos/**/*.jpg`
+            the images that match, sorted, and those in the folders that do.
+
+    Returns:
+        List of paths. What a path does not find, a file or the images of a
+        folder, is in it as well, so that it is told about.
+
+    Raises:
+        ValueError: if there are only folders and patterns without images.
+    """
+    if isinstance(words, str | os.PathLike):
+        words = [words]
+    words = [os.fspath(word) for word in words]
+    found = [_images(word) for word in words]
+    if not any(found):
+        named = ", ".join(repr(word) for word in words) or "nothing"
+        raise ValueError(
+            f"There are no images in {named}; expected image files, folders "
+            f"with files that end in {', '.join(EXTENSIONS)}, or patterns."
+        )
+    pairs = zip(words, found, strict=True)
+    return [file for word, files in pairs for file in files or [word]]
+
+
+def _images(word):
+    if os.path.isdir(word):
+        return images_below(word)
+    if not os.path.lexists(word) and glob.has_magic(word):
+        files = set()
+        named = set(pathlib.PurePath(word).parts)
+        for path in glob.iglob(word, recursive=True):
+            parts = {*pathlib.PurePath(path).parts} - named
+            if any(map(is_hidden, parts)):
+                continue
+            if os.path.isdir(path):
+                files.update(images_below(path))
+            elif is_image(path):
+                files.add(path)
+        return sorted(files)
+    return [word]

@@ -14,13 +14,16 @@ import numpy as np
 
 from keras_alexnet.data import transforms
 from keras_alexnet.data.content import digest_of
-from keras_alexnet.data.datasets import TEST_FOLDERS
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.decode import read_bytes
 from keras_alexnet.data.decode import read_picture
+from keras_alexnet.data.folders import class_folders
 from keras_alexnet.data.image_source import fit_colors
+from keras_alexnet.data.layout import TEST_NAMES
+from keras_alexnet.data.layout import TRAIN_NAMES
+from keras_alexnet.data.layout import find_layout
 from keras_alexnet.data.shards import FORMAT
 from keras_alexnet.data.shards import MEAN_IMAGE
 from keras_alexnet.data.shards import Shards
@@ -154,8 +157,10 @@ def _count(images):
 def _refuse_inside(source, out):
     """Refuse to write where the next call would look for images."""
     read = [source]
-    if (source / "train").is_dir():
-        read = [source / name for name in ("train", *TEST_FOLDERS)]
+    if find_layout(source).train != source:
+        parts = (*TRAIN_NAMES, *TEST_NAMES)
+        inside = {path.name for path in class_folders(source)}
+        read = [source / n for n in {*inside, *parts} if n.lower() in parts]
     for folder in read:
         if out.resolve().is_relative_to(folder.resolve()):
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_alexnet.data import imagenet
 from keras_alexnet.data.datasets import Examples
-from keras_alexnet.data.finding import find_images
+from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.scores import score_batches
 

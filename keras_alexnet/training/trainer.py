@@ -15,6 +15,8 @@ from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data.datasets import load_parts
 from keras_alexnet.data.datasets import match_classes
+from keras_alexnet.data.layout import find_layout
+from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.evaluate import count_answers
 from keras_alexnet.evaluation.held_out import settle_data
@@ -26,6 +28,7 @@ from keras_alexnet.runs.recipes import same_training
 from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import is_finished
+from keras_alexnet.terminal import say
 from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import training_strategy
 from keras_alexnet.training.feed import Feed
@@ -100,8 +103,8 @@ def train(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)
-    parts = _load(recipe, examples)
     chief = is_chief(strategy)
+    parts = _load(recipe, examples, chief and verbose)
     workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
     # Before a lock, or anything, is written into it.
     Run.check_place(workdir, recipe, parts[0].class_names)
@@ -183,9 +186,11 @@ def _run_folder(workdir, chief):
             yield folder
 
 
-def _load(recipe, examples):
+def _load(recipe, examples, verbose):
     """Examples for training and testing, or all of them and `None`; refuses
     what cannot be trained on before anything is written."""
+    if verbose and not examples and os.path.isdir(recipe.data):
+        _say_roles(recipe.data)
     train, test = examples or load_parts(recipe.data)
     if test is not None:
         test = match_classes(test, train.class_names, "the test examples")
@@ -196,6 +201,13 @@ def _load(recipe, examples):
     channels = get_architecture(recipe.variant).input_shape[-1]
     trace(recipe.variant, (side, side, channels), padding=recipe.padding)
     return train, test
+
+
+def _say_roles(data):
+    if not is_prepared(data):
+        layout = find_layout(data)
+        if layout.train != pathlib.Path(data):
+            say(layout.roles)
 
 
 def _describe(run, model):
@@ -239,7 +251,7 @@ def train_once(recipe, workdir, **options):
     if is_finished(workdir):
         run = Run(workdir)
         if same_training(run.recipe, recipe):
-            parts = _load(recipe, options.get("examples"))
+            parts = _load(recipe, options.get("examples"), verbose=0)
             settle_data(workdir, recipe, parts, verbose=False)
             return run
     return train(recipe, workdir, **options)
