@@ -35,6 +35,7 @@ from benchmarks.harness import machine
 HOUR, DAY = 3600, 86400
 # What docs/training.md and docs/data.md name in a run folder.
 NAMED = re.compile(
+    r"\.keras_alexnet\.lock|"
     r"recipe\.json|classes\.json|images\.csv|summary\.txt|model\.png|log\.csv"
     r"|curves\.png|confusion_matrix\.png|model\.weights\.h5|results\.json"
     r"|checkpoints/state-\d{9}\.safetensors"

@@ -1,12 +1,15 @@
 """Writing files so that they are there as a whole or not at all."""
 
 import contextlib
-import fcntl
+import errno
 import os
 import pathlib
 import re
 import secrets
 import shutil
+
+# What `locked` leaves in a folder.
+LOCK = ".keras_alexnet.lock"
 
 
 @contextlib.contextmanager
@@ -31,7 +34,7 @@ def replacing(path):
         ) from error
     try:
         yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:  # Windows wants it so
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
@@ -88,6 +91,8 @@ def folder_beside(path):
 
 def _sync_folder(folder):
     """Have the new name on the disk, too, where folders can be synced."""
+    if os.name != "posix":
+        return
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -106,8 +111,9 @@ def holds_only(folder, names=()):
 
     Args:
         folder: Path of the folder.
-        names: Names of the files that are ours, beside those that killed
-            processes have left. A link or a folder of such a name is not.
+        names: Names of the files that are ours, beside the one of `locked`
+            and those that killed processes have left. A link or a folder of
+            such a name is not.
 
     Raises:
         OSError: if it cannot be read.
@@ -119,7 +125,7 @@ def holds_only(folder, names=()):
     with entries:
         return all(
             entry.is_file(follow_symlinks=False)
-            and (entry.name in names or is_temporary(entry.name))
+            and (entry.name in (*names, LOCK) or is_temporary(entry.name))
             for entry in entries
         )
 
@@ -204,6 +210,8 @@ def check_newer(version, newest, path):
 def locked(folder, what="training"):
     """A folder that no other process writes into at the same time.
 
+    A file, `.keras_alexnet.lock`, stays in it.
+
     Args:
         folder: Path of the folder, which is made if missing.
         what: What the other process does, for the sentence.
@@ -211,23 +219,34 @@ def locked(folder, what="training"):
     Raises:
         ValueError: if another one does.
     """
+    import filelock  # takes a while, and few commands lock anything
+
+    folder = pathlib.Path(folder)
+    lock = filelock.FileLock(folder / LOCK, fallback_to_soft=False)
     try:
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Some network drives cannot lock; then nothing is locked.
+        with contextlib.suppress(NotImplementedError):
+            _take(lock)
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"Another {what} is writing into {str(folder)!r}; wait for its "
+            "end or choose another folder."
+        ) from error
     except OSError as error:
         raise ValueError(
             f"{str(folder)!r} cannot be written: {error.strerror}."
         ) from error
     try:
-        # Some network drives cannot lock folders; then nothing is locked.
-        with contextlib.suppress(OSError):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another {what} is writing into {str(folder)!r}; wait "
-                    "for its end or choose another folder."
-                ) from error
         yield
     finally:
-        os.close(handle)
+        lock.release()
+
+
+def _take(lock):
+    try:
+        lock.acquire(timeout=0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        raise NotImplementedError from error

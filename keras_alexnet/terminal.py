@@ -35,6 +35,12 @@ def printable(text):
     return UNPRINTABLE.sub(_escaped, str(text))
 
 
+def shortened(text, letters):
+    """As `printable`, cut to so many letters, the last of them dots."""
+    text = printable(text)
+    return text if len(text) <= letters else text[: letters - 3] + "..."
+
+
 def printable_lines(text):
     """As `printable`, of a text whose lines stay lines."""
     return "\n".join(map(printable, str(text).split("\n")))
@@ -75,13 +81,14 @@ def printable_warning(message, category, filename, lineno, line=None):
 
 
 @contextlib.contextmanager
-def counted(description, total, verbose=True):
+def counted(description, total, verbose=True, transient=False):
     """A bar on stderr, and the function that advances it by a count.
 
     Args:
         description: What is done.
         total: How many times; `None` if that is not known.
         verbose: Whether it is shown.
+        transient: Whether it goes away at the end.
     """
     from rich.console import Console
     from rich.progress import BarColumn
@@ -97,6 +104,9 @@ def counted(description, total, verbose=True):
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not verbose,
+        # What goes into a file must not be led to the terminal.
+        redirect_stdout=sys.stdout.isatty(),
+        transient=transient,
     ) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count=1: bar.advance(task, count)

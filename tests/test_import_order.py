@@ -24,7 +24,12 @@ STANDARD_LIBRARY_ONLY = (
     "paper.statement",
 )
 # What they may import beside each other; rich comes with the first bar.
-ALLOWED = (*STANDARD_LIBRARY_ONLY, "terminal", "visualization.table")
+ALLOWED = (
+    *STANDARD_LIBRARY_ONLY,
+    "terminal",
+    "visualization.table",
+    "filelock",  # where something is locked
+)
 
 
 def test_the_contracts_are_kept():

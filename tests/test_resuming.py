@@ -17,6 +17,7 @@ import safetensors.numpy
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.cli.training import folder_for
+from keras_alexnet.files import LOCK
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import to_json
 from keras_alexnet.signals import Interrupted
@@ -598,7 +599,7 @@ def test_the_scale_of_a_float16_loss_is_saved_and_nothing_is_left(
     )
     ka.train(recipe, tmp_path, examples=(examples, examples), verbose=0)
     assert (tmp_path / "results.json").exists()
-    assert not hidden
+    assert {path.name for path in hidden} == {LOCK}
     state = tmp_path / "checkpoints" / "state-000000001.safetensors"
     arrays = safetensors.numpy.load_file(state)
     (scale,) = (v for n, v in arrays.items() if n.endswith("dynamic_scale"))

@@ -16,6 +16,7 @@ from keras_alexnet.cli.arguments import positive
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.signals import Interrupted
 from keras_alexnet.signals import noted_signals
+from keras_alexnet.terminal import counted
 from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import say
 from keras_alexnet.terminal import say_lines
@@ -130,8 +131,10 @@ def _predict(options):
     trained = open_trained(options.network)
     top = min(options.top, len(trained.class_names))
     predictions = iter_predictions(trained, files, top, options.ten_crops)
+    # A bar for many, and only where somebody looks.
+    shown = total > trained.recipe.batch_size and sys.stderr.isatty()
     with (
-        _bar(total, trained.recipe.batch_size) as advance,
+        counted("images", total, shown, transient=True) as advance,
         _printer(options.format, top) as show,
     ):
         for place, prediction in enumerate(predictions):
@@ -226,28 +229,3 @@ def _csv_line(cells):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
-
-
-@contextlib.contextmanager
-def _bar(total, batch_size):
-    """A function that advances the bar, which a terminal shows for many."""
-    from rich.console import Console
-    from rich.progress import BarColumn
-    from rich.progress import MofNCompleteColumn
-    from rich.progress import Progress
-    from rich.progress import TimeRemainingColumn
-
-    console = Console(stderr=True)
-    with Progress(
-        "images",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=total <= batch_size or not console.is_terminal,
-        # What goes into a file must not be led to the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("images", total=total)
-        yield lambda: bar.advance(task)

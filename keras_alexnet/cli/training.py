@@ -173,7 +173,7 @@ def _fits(folder, recipe):
     if holds_only(folder):
         return True
     try:
-        text = (folder / "recipe.json").read_text()
+        text = (folder / "recipe.json").read_text(encoding="utf-8")
         return not is_finished(folder) and same_training(
             from_json(text), recipe
         )

@@ -142,7 +142,7 @@ def _finish(out, options, shards, skipped):
     facts["skipped"] = dict(sorted(skipped.reasons.items()))
     with replacing(out / "dataset.json") as path:
         text = json.dumps(facts, indent=2) + "\n"
-        pathlib.Path(path).write_text(text)
+        pathlib.Path(path).write_text(text, encoding="utf-8")
     return facts
 
 
@@ -283,7 +283,7 @@ def _claim(out, options, splits):
                 path.unlink()
     text = json.dumps(_claim_like(None, options, splits)) + "\n"
     with replacing(out / CLAIM) as path:
-        pathlib.Path(path).write_text(text)
+        pathlib.Path(path).write_text(text, encoding="utf-8")
 
 
 def _write_splits(out, splits, options, skipped, verbose):

@@ -193,7 +193,9 @@ def write_shard(folder, name, images, index):
         }
         index["index_sha256"] = _digest_of_index(index)
         with replacing(folder / f"{name}.json") as index_path:
-            pathlib.Path(index_path).write_text(json.dumps(index))
+            pathlib.Path(index_path).write_text(
+                json.dumps(index), encoding="utf-8"
+            )
 
 
 def _digest_of_index(index):

@@ -10,7 +10,7 @@ from keras_alexnet.data import transforms
 from keras_alexnet.data.decode import read_image
 from keras_alexnet.evaluation.predict import true_class
 from keras_alexnet.files import replacing
-from keras_alexnet.terminal import printable
+from keras_alexnet.terminal import shortened
 
 COLUMNS = 4, 6  # as in the paper, and of more images than its eight
 SIDE = 256  # pixels that an image is drawn with, Section 2's square
@@ -78,7 +78,7 @@ def _draw_bars(axis, top, label, bars):
         axis.text(
             0.02,
             place,
-            _shortened(name),
+            shortened(name, LETTERS),
             va="center",
             size=8,
             weight="bold" if is_right else "normal",
@@ -92,12 +92,7 @@ def _draw_bars(axis, top, label, bars):
             ha="right",
             size=7,
         )
-    title = _shortened(label or "")
+    title = shortened(label or "", LETTERS)
     axis.set_title(title, size=10, pad=3, parse_math=False)
     axis.set_xlim(0, 1)
     axis.set_ylim(bars - 0.5, -0.5)
-
-
-def _shortened(name):
-    name = printable(name)
-    return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."

@@ -256,7 +256,7 @@ def _put_in_place(written, to_file, files):
     old = written.parent / "old"
     try:
         for path in files:
-            with open(path, "rb") as file:
+            with open(path, "r+b") as file:
                 os.fsync(file.fileno())
         if to_file.exists():
             to_file.rename(old)

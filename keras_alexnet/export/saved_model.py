@@ -174,7 +174,9 @@ def save_model(network, folder):
         "input": network.input_text(),
         "resize_pixels": network.resize_pixels,
     }
-    (extra / MARK).write_text(json.dumps(facts, indent=2) + "\n")
+    (extra / MARK).write_text(
+        json.dumps(facts, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def _answer(network, image_bytes):

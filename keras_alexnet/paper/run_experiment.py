@@ -169,7 +169,7 @@ def _stops_at(recipe):
 
 
 def _training_errors(run):
-    with open(run.path("log.csv"), newline="") as file:
+    with open(run.path("log.csv"), newline="", encoding="utf-8") as file:
         return [100 * (1 - float(r["accuracy"])) for r in csv.DictReader(file)]
 
 
@@ -201,7 +201,11 @@ def _row(arm, run, errors_by_rate):
 def _hardware():
     name = platform.processor() or platform.machine()
     try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        lines = (
+            pathlib.Path("/proc/cpuinfo")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         name = next(x.split(": ")[1] for x in lines if "model name" in x)
     except (OSError, StopIteration):
         pass  # not Linux
@@ -214,7 +218,7 @@ def _write(table, folder):
         ("results.md", table.to_markdown()),
     ):
         with replacing(folder / name) as path:
-            pathlib.Path(path).write_text(f"{text}\n")
+            pathlib.Path(path).write_text(f"{text}\n", encoding="utf-8")
     plot = plot_errors
     if table.experiment.counts_epochs:
         plot = plot_training_errors

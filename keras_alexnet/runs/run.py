@@ -96,7 +96,7 @@ class Run:
             ("classes.json", json.dumps(class_names, indent=2) + "\n"),
         ):
             with replacing(folder / name) as path:
-                pathlib.Path(path).write_text(text)
+                pathlib.Path(path).write_text(text, encoding="utf-8")
         return cls(folder)
 
     @classmethod
@@ -136,7 +136,7 @@ class Run:
         """
         path = self.path("log.csv")
         try:
-            with open(path, newline="") as file:
+            with open(path, newline="", encoding="utf-8") as file:
                 return [
                     {name: float(value) for name, value in row.items()}
                     for row in csv.DictReader(file)
@@ -291,7 +291,7 @@ class Run:
         names = list(rows[0]) if rows else ["epoch"]
         with (
             replacing(self.path("log.csv")) as path,
-            open(path, "w", newline="") as file,
+            open(path, "w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, names)
             writer.writeheader()
@@ -302,7 +302,7 @@ class Run:
         self.results.update(results)
         with replacing(self.path("results.json")) as path:
             text = json.dumps({"format": FORMAT, **self.results}, indent=2)
-            pathlib.Path(path).write_text(f"{text}\n")
+            pathlib.Path(path).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _results_from_json(text):

@@ -212,7 +212,7 @@ def _say_roles(data):
 
 def _describe(run, model):
     with replacing(run.path("summary.txt")) as path:
-        pathlib.Path(path).write_text(f"{summary(model)}\n")
+        pathlib.Path(path).write_text(f"{summary(model)}\n", encoding="utf-8")
     try:
         plot_model(model, run.path("model.png"))
     except ValueError as error:  # no renderer: the training is worth more

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_alexnet.terminal import printable
+from keras_alexnet.terminal import shortened
 
 # Okabe & Ito's colors, which color-blind people can tell apart.
 TRAINING, TEST = "#0072B2", "#D55E00"
@@ -19,7 +19,7 @@ def plot_curves(log, to_file):
         log: Path of the `log.csv` of a run.
         to_file: Path of the picture to write.
     """
-    with open(log, newline="") as file:
+    with open(log, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) + 1 for row in rows]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -66,7 +66,7 @@ def plot_confusion(matrix, class_names, to_file):
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
     if count <= 60:
-        names = [_shortened(name) for name in class_names]
+        names = [shortened(name, LETTERS) for name in class_names]
         plain = {"parse_math": False}  # "$" is a letter like others
         axis.set_xticks(range(count), names, rotation=90, **plain)
         axis.set_yticks(range(count), names, **plain)
@@ -77,12 +77,6 @@ def plot_confusion(matrix, class_names, to_file):
                 column, row, number, ha="center", va="center", color=color
             )
     figure.savefig(to_file, dpi=150)
-
-
-def _shortened(name):
-    """A name that fits."""
-    name = printable(name)
-    return name if len(name) <= LETTERS else name[: LETTERS - 3] + "..."
 
 
 def plot_training_errors(table, to_file):
