@@ -23,7 +23,7 @@ import keras_alexnet as ka
 from keras_alexnet.data.folders import find_images
 from keras_alexnet.export import runtimes
 from keras_alexnet.export.formats import checked_format
-from keras_alexnet.export.saved_model import Network
+from keras_alexnet.runs.network import Network
 
 FILES = {
     "net.keras": False,

@@ -61,6 +61,7 @@ _PLACES = {
     "predict": "evaluation.predict",
     "prepare_data": "data.prepare_data",
     "preprocess_input": "data.preprocessing",
+    "preprocessor": "runs.network",
     "run_experiment": "paper.run_experiment",
     "summary": "visualization.summary",
     "ten_crops": "data.transforms",

@@ -29,7 +29,7 @@ GROUPS = {
     "Networks": "AlexNet VARIANTS Architecture summary plot_model plot_figure2",
     "Layers": "LocalResponseNormalization Dropout PixelsToInput",
     "Data": "load_examples Examples check_data prepare_data training_batches "
-    "evaluation_batches finished preprocess_input ten_crops",
+    "evaluation_batches finished preprocess_input preprocessor ten_crops",
     "Training": "train Recipe RECIPES Run fine_tune Plan two_device_alexnet",
     "Parts of a training": "PaperSGD PlateauDrops EndGame "
     "Checkpoints noted_signals Interrupted ImageCounts",

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_alexnet.analysis.features import layer_output
-from keras_alexnet.runs.one_image import one_input
+from keras_alexnet.runs.network import preprocessor
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -39,7 +39,9 @@ def plot_activations(trained, image, to_file, layer="conv1"):
             f"{layer} gives {output.shape[-1]} values without a place in the "
             "image, so there are no maps to draw; use features."
         )
-    crop, inputs = one_input(trained, image)
+    prepare = preprocessor(trained)
+    crop = prepare.crops(image)
+    inputs = prepare.prepared(crop)
     maps = keras.Model(model.input, output).predict_on_batch(inputs)[0]
     names = {other.name for other in model.layers}
     towers = {"": maps}
@@ -63,7 +65,7 @@ def plot_activations(trained, image, to_file, layer="conv1"):
     heading = (
         f"{layer}: {count} maps of {height}x{width}, each in its own range"
     )
-    sheets = [tiled(crop[np.newaxis], IMAGE_PIXELS), *sheets]
+    sheets = [tiled(crop, IMAGE_PIXELS), *sheets]
     save(draw_sheets(sheets, ["image", *titles], heading), to_file)
     return maps
 

@@ -16,6 +16,8 @@ from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.pipeline import evaluation_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import replacing
+from keras_alexnet.runs.network import are_in_memory
+from keras_alexnet.runs.network import preprocessor
 from keras_alexnet.untrusted_files import open_records
 from keras_alexnet.untrusted_files import open_regular
 from keras_alexnet.untrusted_files import refusing
@@ -39,7 +41,7 @@ def features(trained, images, layer="fc7"):
         trained: A `Run` or a file of weights, from `open_trained`.
         images: Path of an image, of a folder (of all in it and below; the
             folders in it are the classes) or a pattern, or a list of them;
-            or a `uint8` array `(count, height, width, 3)`; or `Examples`.
+            or images in memory, as `preprocessor` takes them; or `Examples`.
         layer: Name of the layer, as the paper's: `"fc7"`, `"fc6"`,
             `"pool5"`, `"conv1"`, ...; of two towers the maps of both. What
             the layer hands on counts, its own activation included; `"fc8"`
@@ -60,7 +62,7 @@ def features(trained, images, layer="fc7"):
     found.save("features.npz")
     ```
     """
-    examples, labeled = examples_of(images)
+    examples, labeled = examples_of(images, trained)
     skipped = SkippedFiles(len(examples), 1.0)
     values, good, first = None, [], 0
     for batch, read in _batches(trained, examples, layer, skipped):
@@ -95,7 +97,7 @@ def write_features(trained, images, to_file, layer="fc7"):
     Raises:
         ValueError: as in `features`, or if the file cannot be written.
     """
-    examples, labeled = examples_of(images)
+    examples, labeled = examples_of(images, trained)
     skipped = SkippedFiles(len(examples), 1.0)
     batches = _batches(trained, examples, layer, skipped)
     # How many can be read is known at the end only, and an array's length
@@ -179,8 +181,13 @@ def layer_output(model, name):
     )
 
 
-def examples_of(images):
+def examples_of(images, trained=None):
     """Images of any of the kinds that `features` takes.
+
+    Args:
+        images: As in `features`.
+        trained: The network that they are for, which says to what size images
+            in memory are resized.
 
     Returns:
         `Examples`, and whether their labels are classes.
@@ -190,8 +197,9 @@ def examples_of(images):
     """
     if isinstance(images, Examples):
         return images, True
-    if isinstance(images, np.ndarray) and images.dtype.kind == "u":
-        return Examples(images, np.zeros(len(images), int), ("",)), False
+    if are_in_memory(images):
+        squares = preprocessor(trained).squares(images)
+        return Examples(squares, np.zeros(len(squares), int), ("",)), False
     if isinstance(images, str | os.PathLike):
         images = [images]
     files = find_images(images)

@@ -11,8 +11,8 @@ from keras_alexnet.architectures.rows import Activation
 from keras_alexnet.architectures.rows import Conv
 from keras_alexnet.architectures.rows import LocallyConnected
 from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.runs.one_image import class_place
-from keras_alexnet.runs.one_image import one_input
+from keras_alexnet.runs.network import class_place
+from keras_alexnet.runs.network import preprocessor
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
 
@@ -46,7 +46,7 @@ def grad_cam(trained, image, class_name=None):
 
     Args:
         trained: A `Run` or a file of weights, from `open_trained`.
-        image: Path of an image, or `uint8` array `(height, width, 3)`.
+        image: An image, in a form that `preprocessor` takes.
         class_name: Name of the class; the most probable if `None`.
 
     Returns:
@@ -65,8 +65,9 @@ def grad_cam(trained, image, class_name=None):
     heat.values.shape  # (13, 13)
     ```
     """
-    crop, inputs = one_input(trained, image)
-    return GradCam(trained)(crop, inputs, class_name)
+    prepare = preprocessor(trained)
+    (crop,) = crops = prepare.crops(image)
+    return GradCam(trained)(crop, prepare.prepared(crops), class_name)
 
 
 class GradCam:
@@ -76,8 +77,8 @@ class GradCam:
         trained: As in `grad_cam`.
 
     Call arguments:
-        crop: What `one_input` gives of an image, what the network saw.
-        inputs: What `one_input` gives of it as well, what it was fed.
+        crop: The square of an image that the network saw.
+        inputs: What it was fed of it, a batch of one.
         class_name: As in `grad_cam`.
     """
 

@@ -8,12 +8,12 @@ from keras_alexnet.analysis.dense_form import dense_form
 from keras_alexnet.analysis.grad_cam import Heat
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import transforms
+from keras_alexnet.data.decode import BadImageError
+from keras_alexnet.data.image_source import small_picture
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.evaluation.scores import as_probabilities
-from keras_alexnet.runs.one_image import class_place
-from keras_alexnet.runs.one_image import one_picture
-from keras_alexnet.runs.one_image import one_source
-from keras_alexnet.runs.one_image import read_one
+from keras_alexnet.runs.network import class_place
+from keras_alexnet.runs.network import read_as
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
 
@@ -30,7 +30,7 @@ def heat_map(trained, image, class_name=None, short_side=None):
     Args:
         trained: A `Run` or a file of weights, from `open_trained`. One that
             subtracts a mean image subtracts its mean color here.
-        image: Path of an image, or `uint8` array `(height, width, 3)`.
+        image: An image, in a form that `preprocessor` takes.
         class_name: Name of the class; that with the largest mean over all
             windows if `None`.
         short_side: The short side of the image is resized to this; if
@@ -60,9 +60,7 @@ def heat_map(trained, image, class_name=None, short_side=None):
             f"the size of the windows. Received: {side}"
         )
     channels = trained.sizes["channels"]
-    _check_pixels(one_picture(image, channels), side)
-    source = one_source(image, side, channels)
-    pixels = read_one(source.image, image)
+    pixels = read_as(image, channels, _resized, side)
     model = trained.load_model()
     scores = dense_form(model).predict_on_batch(_inputs(trained, pixels))[0]
     probabilities = as_probabilities(model, scores)
@@ -82,14 +80,15 @@ def heat_map(trained, image, class_name=None, short_side=None):
     )
 
 
-def _check_pixels(picture, side):
-    """Refuse what would be too large, before it is resized."""
+def _resized(picture, side):
+    """The pixels, if they are not too many: that is seen before."""
     height, width = transforms.resized_shape(transforms.shape_of(picture), side)
     if height * width > MOST_PIXELS:
-        raise ValueError(
-            f"With a short side of {side} the image has {width}x{height} "
-            f"pixels, more than {MOST_PIXELS:,}; choose a smaller one."
+        raise BadImageError(
+            f"would have {width}x{height} pixels, more than {MOST_PIXELS:,}, "
+            f"with a short side of {side}; choose a smaller one"
         )
+    return small_picture(picture, side)
 
 
 def _inputs(trained, pixels):

@@ -115,7 +115,7 @@ def read_picture(source, channels=3, part=None, then=None):
             picture = _read_jpeg(data, part) if channels == 3 else None
             if picture is None:
                 with open_image(data) as image:
-                    picture = _converted(image, channels)
+                    picture = converted(image, channels)
                 if part:
                     picture = picture.crop(part(picture.size[::-1]))
             return then(picture) if then else picture
@@ -341,7 +341,13 @@ def _buffer(size):
     return _thread.buffer
 
 
-def _converted(image, channels):
+def converted(image, channels):
+    """A picture of Pillow's in the mode in which images are read.
+
+    Args:
+        image: The picture.
+        channels: 3 for RGB, 1 for gray.
+    """
     if image.mode.startswith("I"):  # 16 bits: Pillow would clip, not scale
         values = np.asarray(image)
         upper = np.empty(values.shape, "uint8")

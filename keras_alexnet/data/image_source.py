@@ -78,22 +78,12 @@ class Source:
     def image(self, index):
         """The whole image, its short side resized."""
         if self.examples.are_files:
-            return read_picture(
-                self.file(index), self.network_channels, then=self._small
+            return read_small(
+                self.file(index), self.network_channels, self.resize_pixels
             )
         if self.examples.are_prepared:
             return self._converted(self.examples.images[index])
         return self._pixels[index]
-
-    def _small(self, picture):
-        height, width = picture.size[::-1]
-        shape = transforms.resized_shape((height, width), self.resize_pixels)
-        if shape[0] * shape[1] > LARGEST_IMAGE:
-            raise BadImageError(
-                f"is {width}x{height} pixels, too thin to be resized to a "
-                f"short side of {self.resize_pixels}"
-            )
-        return transforms.resize_short_side(picture, self.resize_pixels)
 
     def center_crop(self, index, pixels):
         """The square in the middle of the square in the middle (Section 2).
@@ -209,6 +199,40 @@ class Source:
         if self.network_channels == 1 and image.shape[-1] == 3:
             return to_gray(image)
         return image
+
+
+def read_small(source, channels, resize_pixels):
+    """The pixels of an image file, its short side resized.
+
+    Args:
+        source: Path of the file, or its bytes.
+        channels: As in `read_picture`.
+        resize_pixels: The short side.
+
+    Raises:
+        BadImageError: if it cannot be used.
+    """
+
+    def small(picture):
+        return small_picture(picture, resize_pixels)
+
+    return read_picture(source, channels, then=small)
+
+
+def small_picture(picture, resize_pixels):
+    """The pixels of a picture of Pillow's, its short side resized.
+
+    Raises:
+        BadImageError: if it would be very long.
+    """
+    width, height = picture.size
+    shape = transforms.resized_shape((height, width), resize_pixels)
+    if shape[0] * shape[1] > LARGEST_IMAGE:
+        raise BadImageError(
+            f"is {width}x{height} pixels, too thin to be resized to a short "
+            f"side of {resize_pixels}"
+        )
+    return transforms.resize_short_side(picture, resize_pixels)
 
 
 def channels_of(examples, network_channels):

@@ -12,6 +12,8 @@ from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.scores import score_batches
+from keras_alexnet.runs.network import are_in_memory
+from keras_alexnet.runs.network import preprocessor
 
 # ImageNet's training images are called n01440764_10026.JPEG.
 SYNSET_IN_NAME = re.compile(r"n\d{8}(?=_)")
@@ -21,7 +23,7 @@ class Prediction(NamedTuple):
     """The most probable classes of an image, or why there are none.
 
     Args:
-        file: Path of the file.
+        file: Path of the file; "image 0" and so on of those in memory.
         top: List of `(class name, probability)`, the most probable first;
             empty if the file cannot be used.
         error: What is wrong with the file, or `None`.
@@ -38,7 +40,7 @@ def predict(trained, images, top=5, ten_crops=False):
     Args:
         trained: A `Run`, or what `open_trained` gives.
         images: Paths of image files, of folders of them, and patterns, as in
-            `find_images`.
+            `find_images`; or images in memory, as `preprocessor` takes them.
         top: How many classes to name.
         ten_crops: Boolean, whether the predictions for ten crops are
             averaged (Section 4.1), in place of that for the center.
@@ -82,13 +84,18 @@ def iter_predictions(trained, images, top=5, ten_crops=False):
         print(file, error or top[0])
     ```
     """
-    return _predictions(trained, find_images(images), top, ten_crops)
+    if are_in_memory(images):
+        images = preprocessor(trained).squares(images)
+        files = [f"image {number}" for number in range(len(images))]
+    else:
+        files = find_images(images)
+        images = np.array(files, str)
+    return _predictions(trained, images, files, top, ten_crops)
 
 
-def _predictions(trained, files, top, ten_crops):
-    examples = Examples(
-        np.array(files, str), np.zeros(len(files), int), trained.class_names
-    )
+def _predictions(trained, images, files, top, ten_crops):
+    labels = np.zeros(len(files), int)
+    examples = Examples(images, labels, trained.class_names)
     bad = SkippedFiles(len(files), 1.0)  # all may be bad
     batches = score_batches([trained], examples, bad, ten_crops)
     files = iter(files)

@@ -11,7 +11,6 @@ import keras
 
 from keras_alexnet.export.formats import FORMATS
 from keras_alexnet.export.formats import checked_format
-from keras_alexnet.export.saved_model import Network
 from keras_alexnet.export.saved_model import save_model
 from keras_alexnet.export.verify import verify
 from keras_alexnet.export.write_onnx import write_onnx
@@ -19,6 +18,7 @@ from keras_alexnet.files import check_room
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 from keras_alexnet.layers.local_response_normalization import exporting
+from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import first_line
 

@@ -7,137 +7,15 @@ operations.
 
 import functools
 import json
-from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.data import transforms
-from keras_alexnet.data.decode import read_picture
-from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.export.formats import MARK
+from keras_alexnet.runs.network import TOP
 
-TOP = 5  # how many classes `serve_image_bytes` names
 # Pillow's convert("L"): weights of ITU-R 601-2 in 16 bits (its Convert.c).
 GRAY = (19595, 38470, 7471)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A Keras model and how it is fed.
-
-    Args:
-        model: The model.
-        class_names: Names of the classes, or `None`.
-        resize_pixels: The short side of an image before the center is cut
-            out of it, or `None`.
-        to_input: `PixelsToInput`; `None` if it is not known what values the
-            network is fed.
-    """
-
-    model: keras.Model
-    class_names: tuple | None = None
-    resize_pixels: int | None = None
-    to_input: PixelsToInput | None = None
-
-    @classmethod
-    def of(cls, trained):
-        """The network of a `Run`, of a model file, or of a Keras model."""
-        if hasattr(trained, "pixels_to_input"):
-            return cls(
-                trained.load_model(),
-                tuple(trained.class_names),
-                trained.sizes["resize_pixels"],
-                trained.pixels_to_input(),
-            )
-        if not isinstance(trained, keras.Model):
-            raise ValueError(
-                "`trained` must be a run, a model file or a Keras model, as "
-                "`keras_alexnet.open_trained(path)` gives them. Received: "
-                f"{type(trained).__name__}"
-            )
-        if not getattr(trained, "checks_range", False):
-            return cls(trained)  # of whatever images
-        _, height, width, _ = trained.input_shape
-        if height is None or height != width:
-            return cls(trained)
-        names = trained.class_names
-        return cls(
-            trained,
-            names and tuple(names),
-            trained.resize_pixels,
-            PixelsToInput(trained.variant),
-        )
-
-    @property
-    def takes_files(self):
-        """Whether enough is known to answer image files as they are."""
-        known = (self.class_names, self.resize_pixels, self.to_input)
-        return all(fact is not None for fact in known)
-
-    @property
-    def crop_pixels(self):
-        """Side of the image that the network sees."""
-        return self.model.input_shape[1]
-
-    def read(self, data):
-        """A batch of one: what the network is fed of an image file's bytes."""
-        channels = self.model.input_shape[-1]
-        pixels = self.resize_pixels or self.crop_pixels
-        picture = read_picture(data, channels)
-        image = transforms.resize_short_side(picture, pixels)
-        square = transforms.center_crop(image, pixels)
-        crop = transforms.center_crop(square, self.crop_pixels)
-        shifts = np.zeros((1, channels), "float32")
-        return self.to_input(crop[np.newaxis], np.zeros(1, "uint8"), shifts)
-
-    @property
-    def mean_image(self):
-        """What is subtracted in place of a mean color, or `None`."""
-        return None if self.to_input is None else self.to_input.mean_image
-
-    def input_text(self):
-        """What the network expects, in words."""
-        shape = ("batch", *self.model.input_shape[1:])
-        return f"float32 {_bracketed(shape)}, {self.values_text()}"
-
-    def values_text(self):
-        """What the values of an input are, in words."""
-        if self.to_input is None:
-            return "values as in its training"
-        facts = get_architecture(self.to_input.variant).preprocessing
-        count = len(facts.mean)
-        order = "gray" if count == 1 else facts.channel_order
-        text = f"{order} of 0..255"
-        if facts.scale != 1:
-            text += f", divided by {1 / facts.scale:g}"
-        if self.mean_image is not None:
-            text += ", minus the center of the run's mean_image.npy"
-        elif any(facts.mean):
-            text += f", minus {_listed(facts.mean)}"
-        if any(value != 1 for value in facts.std[:count]):
-            text += f", divided by {_listed(facts.std)}"
-        return text
-
-    def output_text(self):
-        """What the network gives, in words."""
-        shape = _bracketed(("batch", *self.model.output_shape[1:]))
-        last = getattr(self.model.layers[-1], "activation", None)
-        softmax = last is keras.activations.softmax
-        text = f"{'probabilities' if softmax else 'outputs'} {shape}"
-        if self.class_names and len(self.class_names) <= TOP:
-            text += f" of {', '.join(self.class_names)}"
-        return text
-
-
-def _bracketed(shape):
-    return f"({', '.join(str(side or 'any') for side in shape)})"
-
-
-def _listed(values):
-    return "/".join(f"{value:g}" for value in values)
 
 
 def save_model(network, folder):

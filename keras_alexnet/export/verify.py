@@ -76,7 +76,7 @@ def _samples(network):
     if network.to_input is not None:
         pixels = (network.resize_pixels or network.crop_pixels) * 4 // 3
         photos = [_photo(seed, pixels) for seed in range(SAMPLES)]
-        return tf.concat([network.read(data) for data in photos], 0), photos
+        return network.preprocessor(photos), photos
     # Where the size is free, the paper's net's.
     shape = [side or 227 for side in network.model.input_shape[1:]]
     images = test_images(keras.KerasTensor((None, *shape)))

@@ -10,7 +10,7 @@ from PIL import Image
 from keras_alexnet.analysis.grad_cam import GradCam
 from keras_alexnet.data.decode import read_image
 from keras_alexnet.evaluation.scores import as_probabilities
-from keras_alexnet.runs.one_image import one_input
+from keras_alexnet.runs.network import preprocessor
 from keras_alexnet.visualization.image_grids import DPI
 from keras_alexnet.visualization.image_grids import draw_overlaid
 
@@ -35,7 +35,7 @@ class Demo:
         self._trained = trained
         self._model = trained.load_model()
         self._cam = GradCam(trained)
-        self._to_input = trained.pixels_to_input()
+        self._prepare = preprocessor(trained)
         # One at a time: two photos of the largest size would take 1 GB, and
         # one uses all cores already.
         self._lock = threading.Lock()
@@ -101,7 +101,8 @@ class Demo:
 
     def _look(self, image):
         """The most probable classes, and the `Heat` of the first of them."""
-        crop, inputs = one_input(self._trained, image, self._to_input)
+        (crop,) = crops = self._prepare.crops(image)
+        inputs = self._prepare.prepared(crops)
         scores = self._model.predict_on_batch(inputs)
         scores = as_probabilities(self._model, scores)[0]
         order = np.argsort(-scores, kind="stable")[:TOP]
