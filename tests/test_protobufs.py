@@ -9,9 +9,7 @@ from caffe_files import messages
 from caffe_files import write_caffemodel
 from caffe_files import write_mean
 
-from keras_alexnet.weights.read_caffe import read_caffe_norms
 from keras_alexnet.weights.read_caffe import read_caffemodel
-from keras_alexnet.weights.read_caffe import read_mean
 from keras_alexnet.weights.read_onnx import read_onnx_graph
 
 onnx = pytest.importorskip("onnx")
@@ -93,7 +91,7 @@ def refusal(read, path):
 def test_caffemodels_are_read_as_written(tmp_path, weights, kind):
     path = tmp_path / "net.caffemodel"
     write_caffemodel(path, caffe_layers(weights), **kind)
-    name, layers = read_caffemodel(path)
+    name, layers, _ = read_caffemodel(path)
     assert name == "AlexNet"
     types = {layer: kind for layer, kind, _ in layers}
     assert types["conv2"] == "Convolution"
@@ -131,13 +129,13 @@ def test_norms_are_read_with_caffes_defaults(tmp_path, v1):
         for i, norm in enumerate(norms)
     ]
     path = write_caffemodel(tmp_path / "net.caffemodel", layers, v1=v1)
-    assert read_caffe_norms(path) == [
+    assert read_caffemodel(path)[2] == [
         {"size": 3, "alpha": np.float32(5e-5), "beta": 0.5, "bias": 2.0},
         {"size": 5, "alpha": 1.0, "beta": 0.75, "bias": 1.0},
     ]
     layers[0]["norm"] = {"norm_region": 1}
     write_caffemodel(path, layers, v1=v1)
-    assert "within channels" in refusal(read_caffe_norms, path)
+    assert "within channels" in refusal(read_caffemodel, path)
 
 
 def test_old_shapes_are_read_in_the_new_kind_of_layer(tmp_path):
@@ -166,18 +164,11 @@ def test_parts_of_a_field_are_joined_as_protobuf_joins_them(tmp_path):
     assert values.shape == (3, 3)
 
 
-@pytest.mark.parametrize("legacy", [True, False])
-def test_a_mean_image_is_read(tmp_path, legacy):
-    mean = np.random.default_rng(0).uniform(0, 255, (3, 8, 6))
-    path = write_mean(tmp_path / "mean.binaryproto", mean, legacy)
-    np.testing.assert_array_equal(read_mean(path), mean.astype("float32"))
-
-
 def test_files_of_the_others_are_refused(tmp_path, weights):
     caffe = write_caffemodel(tmp_path / "a", caffe_layers(weights))
     mean = write_mean(tmp_path / "b", np.zeros((3, 2, 2)))
     graph = write_onnx(tmp_path / "c")
-    own = {read_caffemodel: caffe, read_mean: mean, read_onnx_graph: graph}
+    own = {read_caffemodel: caffe, read_onnx_graph: graph}
     for read in own:
         for path in {caffe, mean, graph} - {own[read]}:
             refusal(read, path)
@@ -264,7 +255,7 @@ def test_a_cut_file_is_refused_or_ends_with_a_whole_layer(tmp_path, weights):
     for size in range(len(data)):
         path.write_bytes(data[:size])
         try:
-            _, found = read_caffemodel(path)
+            _, found, _ = read_caffemodel(path)
         except ValueError:
             refused += 1
         else:
@@ -291,7 +282,6 @@ def test_flipped_bits_are_refused_or_give_whole_arrays(tmp_path, weights, kind):
         path.write_bytes(bad.tobytes())
         try:
             if kind == "caffe":
-                read_caffe_norms(path)
                 arrays = [b for *_, bs in read_caffemodel(path)[1] for b in bs]
             else:
                 arrays = list(read_onnx_graph(path)[1].values())
@@ -437,6 +427,6 @@ def test_many_weights_are_read_at_once(tmp_path, v1):
     ]
     path = write_caffemodel(tmp_path / "net.caffemodel", layers, v1=v1)
     start = time.perf_counter()
-    _, found = read_caffemodel(path)
+    _, found, _ = read_caffemodel(path)
     assert time.perf_counter() - start < 20
     assert [b.size for *_, (b,) in found] == [np.prod(s) for s in shapes]

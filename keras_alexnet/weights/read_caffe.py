@@ -72,39 +72,17 @@ NORM_DEFAULTS = {
 
 
 def read_caffemodel(path):
-    """Read the layers of a `.caffemodel`.
+    """Read a `.caffemodel`.
 
     Args:
         path: Path of the file, of Caffe's present kind or that of 2014 (V1).
 
     Returns:
-        The net's name and a list of `(name, type, blobs)`, one for each
-        layer in order; blobs are `float32` arrays in Caffe's shapes, which
-        for V1 always have four axes.
-
-    Raises:
-        ValueError: if it is damaged or something else.
-    """
-    with (
-        refusing(path, "a Caffe model"),
-        open_message(path, NET) as net,
-    ):
-        layers = [
-            (row["name"] or "", _type(row), [_blob(b) for b in row["blobs"]])
-            for row in _layers(net)
-        ]
-    return net["name"] or "", layers
-
-
-def read_caffe_norms(path):
-    """Read what a `.caffemodel` says of its response normalizations.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        A list of dicts, one for each in order: size, alpha (which Caffe and
-        ONNX divide by the size), beta and bias, as ONNX names them.
+        The net's name; a list of `(name, type, blobs)`, one for each layer in
+        order, whose blobs are `float32` arrays in Caffe's shapes (V1's have
+        four axes always); and what it says of its response normalizations, a
+        list of dicts: size, alpha (which Caffe and ONNX divide by the size),
+        beta and bias, as ONNX names them.
 
     Raises:
         ValueError: if it is damaged or something else.
@@ -114,40 +92,22 @@ def read_caffe_norms(path):
         open_message(path, NET) as net,
     ):
         rows = _layers(net)
-        norms = [row["lrn_param"] or {} for row in rows if _type(row) == "LRN"]
-        if any(norm.get("norm_region") for norm in norms):
-            raise ValueError("it normalizes within channels, not across them")
-    return [
-        {
-            name: default if norm.get(field) is None else norm[field]
-            for name, (field, default) in NORM_DEFAULTS.items()
-        }
-        for norm in norms
-    ]
+        layers = [
+            (row["name"] or "", _type(row), [_blob(b) for b in row["blobs"]])
+            for row in rows
+        ]
+        norms = [_norm(row["lrn_param"]) for row in rows if _type(row) == "LRN"]
+    return net["name"] or "", layers, norms
 
 
-def read_mean(path):
-    """Read a mean image such as `imagenet_mean.binaryproto`.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        `float32` array (channels, height, width); Caffe's channels are BGR.
-
-    Raises:
-        ValueError: if it is damaged or something else.
-    """
-    with (
-        refusing(path, "a mean image of Caffe"),
-        open_message(path, BLOB) as blob,
-    ):
-        mean = _blob(blob)
-        if mean.ndim == 4 and len(mean) == 1:
-            mean = mean[0]
-        if mean.ndim != 3 or not mean.size:
-            raise ValueError(f"its shape is {mean.shape}")
-    return mean
+def _norm(found):
+    found = found or {}
+    if found.get("norm_region"):
+        raise ValueError("it normalizes within channels, not across them")
+    return {
+        name: default if found.get(field) is None else found[field]
+        for name, (field, default) in NORM_DEFAULTS.items()
+    }
 
 
 def _layers(net):
@@ -181,7 +141,7 @@ def _blob(blob):
 
 def read_caffe(path):
     """The `WeightFile` of a `.caffemodel`."""
-    _, rows = read_caffemodel(path)
+    _, rows, norms = read_caffemodel(path)
     layers = {}
     for name, kind, blobs in rows:
         if not blobs:
@@ -192,7 +152,6 @@ def read_caffe(path):
         bias = blobs[1] if len(blobs) > 1 else None
         layers[name] = pair(f"{name} ({kind})", kernel, bias)
     kinds = [kind for _, kind, _ in rows]
-    norms = read_caffe_norms(path)
     variant = None
     if "Pooling" in kinds and has_caffes_norms(norms):
         pool_first = kinds.index("Pooling") < kinds.index("LRN")
