@@ -2,12 +2,20 @@
 
 import gc
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import pytest
+
+
+def pytest_configure():
+    """Processes that tests start import from `support` as the tests do."""
+    support = str(pathlib.Path(__file__).parent / "support")
+    paths = [support, os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 @pytest.fixture

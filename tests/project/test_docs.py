@@ -21,7 +21,7 @@ from PIL import Image
 
 import keras_alexnet as ka
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -29,7 +29,7 @@ PAGES = [
     *sorted((ROOT / "benchmarks").rglob("*.md")),
 ]
 # Their sessions (```pycon) are executed; those of api.md are docstrings',
-# which tests/test_docstrings.py executes.
+# which tests/project/test_docstrings.py executes.
 EXECUTED = ("quick-start", "which", "traps", "seeds", "troubleshooting")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from explicit import seed_001
 from explicit import two_towers
+from outlines import outline
 
 from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.layers.dropout import Dropout
@@ -20,15 +21,6 @@ from keras_alexnet.models.alexnet import AlexNet
 from keras_alexnet.models.alexnet import AlexNetModel
 
 OTHERS = ["cifar10_18pct", "cifar10_13pct", "cifar10_11pct", "lenet5"]
-
-
-def outline(*args, **kwargs):
-    """A model whose variables have shapes but no values: no wait for 60 M."""
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            return AlexNet(*args, **kwargs)
-    finally:  # else Keras would give them values at the next occasion
-        keras.utils.clear_session(free_memory=False)
 
 
 def small(variant="alexnet", size=67, classes=10, **kwargs):

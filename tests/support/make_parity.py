@@ -1,6 +1,6 @@
 """Every network once more in PyTorch, each from its own document.
 
-    python tests/make_parity.py
+    python tests/support/make_parity.py
 
 writes `data/parity.npz`: two images and the logits that PyTorch computes for
 them, for where PyTorch is not installed. The weights are not stored, NumPy
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-STORED = Path(__file__).parent / "data" / "parity.npz"
+STORED = Path(__file__).parents[1] / "data" / "parity.npz"
 
 # Kernel side, maps that one kernel sees, kernels; Section 3.5 and Figure 2 of
 # the paper, layers-145-half.cfg, pytorch/vision's alexnet.py.

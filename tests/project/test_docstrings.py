@@ -8,7 +8,7 @@ import pytest
 
 import keras_alexnet as ka
 
-# train's example trains; tests/test_training.py does that.
+# train's example trains; tests/training/test_trainer.py does that.
 MODULES = (
     "architectures.arithmetic",
     "paper.authors_log",

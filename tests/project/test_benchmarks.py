@@ -16,7 +16,7 @@ from benchmarks.harness import Row
 from benchmarks.harness import measure
 from benchmarks.markdown import page
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 COPY = "benchmarks.machine_columns:copy"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 import keras_alexnet as ka
 from keras_alexnet.visualization.summary import variants_table
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PICTURES = sorted(path.name for path in (ROOT / "img").iterdir())
 BENCHMARKS = sorted(ROOT.glob("benchmarks/**/*.md"))

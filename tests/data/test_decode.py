@@ -28,7 +28,7 @@ from keras_alexnet.data.decode import read_image
 from keras_alexnet.data.decode import read_picture
 from keras_alexnet.data.image_source import Source
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples.tar"
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "imagenet_samples.tar"
 MUTATIONS = 10_000
 
 

@@ -30,7 +30,7 @@ from keras_alexnet.files import locked
 from keras_alexnet.runs.recipes import get_recipe
 
 FLOWERS = (
-    pathlib.Path(__file__).parents[2]
+    pathlib.Path(__file__).parents[3]
     / "shared"
     / "data"
     / "flower_photos_256.tar"
@@ -1098,7 +1098,7 @@ def test_the_bar_is_shown_when_wanted(photos, tmp_path, capfd):
     assert "40/40" in capfd.readouterr().err
 
 
-C5D05B9 = pathlib.Path(__file__).parent / "data" / "c5d05b9"
+C5D05B9 = pathlib.Path(__file__).parents[1] / "data" / "c5d05b9"
 
 
 @pytest.mark.parametrize("name", ["prepared", "prepared_whole"])

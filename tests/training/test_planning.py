@@ -13,7 +13,7 @@ import keras_alexnet as ka
 from keras_alexnet.training.planning import PHOTOS_PER_CORE
 from keras_alexnet.training.planning import SHARDS_PER_CORE
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PARAMETERS = 60_965_224
 # Facts, section 3: multiply-adds of the two-tower net, conv1's among them.
 FORWARD, CONV1 = 724_406_816, 105_415_200

@@ -358,7 +358,7 @@ def test_a_folder_of_data_does_not_hide_an_alias(tmp_path, monkeypatch):
 
 def test_it_keeps_what_it_was_measured_with():
     """The log and the test counts of the very training lie beside it."""
-    folder = pathlib.Path(__file__).parents[1] / "benchmarks" / "cifar10_18pct"
+    folder = pathlib.Path(__file__).parents[2] / "benchmarks" / "cifar10_18pct"
     results = json.loads((folder / "results.json").read_text())
     assert results["examples"] == 10_000
     assert results["top1_error_percent"] <= 20

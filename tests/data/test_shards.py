@@ -404,7 +404,7 @@ def test_without_test_images_a_part_is_held_out(prepared):
     assert every.labels.tolist() == [1, 0] * 5
 
 
-C5D05B9 = pathlib.Path(__file__).parent / "data" / "c5d05b9"
+C5D05B9 = pathlib.Path(__file__).parents[1] / "data" / "c5d05b9"
 
 
 @pytest.mark.parametrize("sizes", [SQUARES, RECTANGLES])

@@ -17,7 +17,7 @@ from PIL import Image
 
 import keras_alexnet as ka
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 # The executed ones must say these too: text in an output, by notebook.

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import on_devices
 import pytest
-from test_model import outline
+from outlines import outline
 
 from keras_alexnet.layers.dropout import Dropout
 

@@ -71,7 +71,7 @@ def test_logits_are_those_of_pytorch(name):
 @pytest.mark.skipif(not HAS_TORCH, reason="compares with PyTorch of today")
 @pytest.mark.parametrize("name", NETS)
 def test_the_stored_logits_are_those_of_pytorch(name):
-    """If not: run tests/make_parity.py again."""
+    """If not: run tests/support/make_parity.py again."""
     np.testing.assert_allclose(
         stored()[name], expected(name), rtol=0, atol=1e-4
     )

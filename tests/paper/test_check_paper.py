@@ -21,7 +21,7 @@ from keras_alexnet.paper import measures
 from keras_alexnet.paper.authors_log import LOG
 from keras_alexnet.paper.authors_log import points
 
-DOCS = pathlib.Path(__file__).parent.parent / "docs"
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
