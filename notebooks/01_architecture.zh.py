@@ -189,7 +189,7 @@ plt.show()
 
 # %%
 # fmt: off
-def seed_001(image_size=227, num_classes=1000):
+def article_listing(image_size=227, num_classes=1000):
     """One wide tower."""
     channel = 3
     inputs = Input(shape=(image_size, image_size, channel))
@@ -216,7 +216,7 @@ def seed_001(image_size=227, num_classes=1000):
 # fmt: on
 
 
-listing = seed_001()
+listing = article_listing()
 print(f"{listing.count_params():,} parameters")
 assert listing.count_params() == ka.AlexNet("single_tower").count_params()
 

@@ -81,7 +81,7 @@ TORCHVISION = Preprocessing(
 TORCH = {"kernel_init": "torch_uniform", "bias_init": "torch_uniform"}
 # Section 5 and layers-145.cfg: N(0, .01), bias 1 in the hidden layers.
 PAPER_HIDDEN = {"kernel_init": 0.01, "bias_init": 1.0}
-# Keras' default, which seed 001 leaves untouched.
+# Keras' default, which the usual listings leave untouched.
 KERAS = {"kernel_init": "glorot_uniform", "bias_init": "zeros"}
 
 
@@ -289,7 +289,7 @@ def _cifar10_local(local3_filters, normalize):
 
 
 def _lenet5():
-    """The LeNet-5 of today's textbooks, as seed 000 means it.
+    """The LeNet-5 of today's textbooks, as articles on AlexNet mean it.
 
     LeCun et al. 1998: maps 6, 16, then 120, 84, 10, tanh units, 2x2
     subsampling. Left out: the trainable subsampling, C3's partial
@@ -373,7 +373,7 @@ _ARCHITECTURES = (
     Architecture(
         "single_tower",
         "One wide tower without normalization, the usual Keras listing",
-        "seed 001",
+        "article: AlexNet's architecture explained",
         _paper_features(WIDE, towers=1, normalize=False, **KERAS)
         + _classifier(KERAS, KERAS),
         **IMAGENET_227,
@@ -390,7 +390,7 @@ _ARCHITECTURES = (
     Architecture(
         "single_tower_pad2",
         "One wide tower, padding 2 before conv1 (56x56 maps), no norm",
-        "seed 000",
+        "article: Looking back at a classic",
         _torch_features(WIDE) + _classifier(TORCH, TORCH),  # drops after
         **IMAGENET_227,
         preprocessing=TORCHVISION,
@@ -417,7 +417,7 @@ _ARCHITECTURES = (
     Architecture(
         "torchvision",
         "torchvision's: the 2014 widths, no norm, dropout before fc6, fc7",
-        "alexnet.py, seed 004",
+        "torchvision's alexnet.py",
         _torch_features(ONE_WEIRD_TRICK)
         + (AdaptiveAveragePool("avgpool"),)
         + _torch_classifier(dropout=True),
@@ -427,7 +427,7 @@ _ARCHITECTURES = (
     Architecture(
         "torchvision_no_dropout",
         "torchvision's first form, as articles copy it: no dropout",
-        "seed 002",
+        "article: Notes on the AlexNet paper",
         _torch_features(ONE_WEIRD_TRICK) + _torch_classifier(dropout=False),
         **IMAGENET_224,
         preprocessing=TORCHVISION,
@@ -455,8 +455,8 @@ _ARCHITECTURES = (
     ),
     Architecture(
         "lenet5",
-        "LeNet-5, which seed 000 compares with AlexNet",
-        "LeCun et al. 1998, seed 000",
+        "LeNet-5, with which articles compare AlexNet",
+        "LeCun et al. 1998",
         _lenet5(),
         input_shape=(32, 32, 1),
         classes=10,

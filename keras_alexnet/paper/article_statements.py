@@ -1,9 +1,4 @@
-"""What the five articles state that this project started from (in Chinese).
-
-Seed 000: "AlexNet: looking back at a classic"; 001: "AlexNet's architecture
-explained"; 002: "Notes on the AlexNet paper"; 003: "The classic paper
-AlexNet"; 004: "AlexNet in PyTorch".
-"""
+"""What the five articles state that this project started from (in Chinese)."""
 
 from keras_alexnet.architectures.rows import WITH_WEIGHTS
 from keras_alexnet.architectures.rows import Dropout
@@ -13,13 +8,23 @@ from keras_alexnet.paper.authors_log import points
 from keras_alexnet.paper.statement import stated
 from keras_alexnet.runs.recipes import RECIPES
 
-SEED_000 = (
+# The titles of the articles in English. In Chinese: 回顾经典AlexNet网络,
+# AlexNet架构解析, Alexnet论文笔记, 经典论文AlexNet,
+# PyTorch实现AlexNet示例.
+LOOKING_BACK = "Looking back at a classic"
+EXPLAINED = "AlexNet's architecture explained"
+NOTES = "Notes on the AlexNet paper"
+CLASSIC = "The classic paper AlexNet"
+IN_PYTORCH = "AlexNet in PyTorch"
+LISTING = ", listing"
+
+OF_LOOKING_BACK = (
     stated(
-        "seed 000", "sides of the input", 227, lambda: m.shape("alexnet")[0]
+        LOOKING_BACK, "sides of the input", 227, lambda: m.shape("alexnet")[0]
     ),
-    stated("seed 000", "sides of conv1's maps", 55, m.side, "conv1"),
+    stated(LOOKING_BACK, "sides of conv1's maps", 55, m.side, "conv1"),
     *(
-        stated("seed 000", f"neurons of {name}", printed, m.neurons, name)
+        stated(LOOKING_BACK, f"neurons of {name}", printed, m.neurons, name)
         for name, printed in (
             ("conv1", 290_400),
             ("conv2", 186_624),
@@ -31,9 +36,11 @@ SEED_000 = (
             ("fc8", 1000),
         )
     ),
-    stated("seed 000", "neurons in all", 659_272, m.all_neurons),
+    stated(LOOKING_BACK, "neurons in all", 659_272, m.all_neurons),
     *(
-        stated("seed 000", f"parameters of {name}", printed, m.parameters, name)
+        stated(
+            LOOKING_BACK, f"parameters of {name}", printed, m.parameters, name
+        )
         for name, printed in (
             ("conv1", 34_944),
             ("conv2", 307_456),
@@ -45,7 +52,7 @@ SEED_000 = (
         )
     ),
     stated(
-        "seed 000",
+        LOOKING_BACK,
         "parameters of fc8",
         4_096_000,
         m.parameters,
@@ -54,7 +61,7 @@ SEED_000 = (
         why="the article leaves out its 1000 biases",
     ),
     stated(
-        "seed 000",
+        LOOKING_BACK,
         "parameters in all",
         60_964_224,
         m.parameters,
@@ -62,7 +69,7 @@ SEED_000 = (
         why="without fc8's 1000 biases",
     ),
     stated(
-        "seed 000, listing",
+        LOOKING_BACK + LISTING,
         "parameters, about",
         60_000_000,
         m.parameters,
@@ -72,7 +79,7 @@ SEED_000 = (
         why="its listing has one wide tower, not the two that it counts",
     ),
     stated(
-        "seed 000, listing",
+        LOOKING_BACK + LISTING,
         "sides of conv1's maps",
         55,
         m.side,
@@ -82,14 +89,14 @@ SEED_000 = (
         why="its listing pads 227 by 2",
     ),
     stated(
-        "seed 000, listing",
+        LOOKING_BACK + LISTING,
         "values that fc6 sees",
         6 * 6 * 256,
         m.flat,
         "single_tower_pad2",
     ),
     stated(
-        "seed 000, listing",
+        LOOKING_BACK + LISTING,
         "normalization layers",
         2,
         m.count,
@@ -100,9 +107,9 @@ SEED_000 = (
     ),
 )
 
-SEED_001 = (
+OF_EXPLAINED = (
     stated(
-        "seed 001",
+        EXPLAINED,
         "sides of the maps of conv1, pool1, conv2, pool2, conv3, pool5",
         [55, 27, 27, 13, 13, 6],
         lambda: [
@@ -111,7 +118,7 @@ SEED_001 = (
         ],
     ),
     stated(
-        "seed 001",
+        EXPLAINED,
         "(227 + 2*0 - 11) / 4 + 1",
         55,
         m.side,
@@ -119,7 +126,7 @@ SEED_001 = (
         "single_tower",
     ),
     stated(
-        "seed 001",
+        EXPLAINED,
         "smallest image of which conv1 makes 55x55 maps, 224 being a slip",
         227,
         lambda: next(
@@ -131,7 +138,7 @@ SEED_001 = (
         why="the code rounds up, which makes 55 of 224 to 227: no slip",
     ),
     stated(
-        "seed 001, listing",
+        EXPLAINED + LISTING,
         "parameters, more than",
         60_000_000,
         m.parameters,
@@ -141,13 +148,13 @@ SEED_001 = (
         why="one wide tower: conv2, conv4 and conv5 see all maps",
     ),
     stated(
-        "seed 001",
+        EXPLAINED,
         "layers with weights",
         8,
         lambda: m.count(WITH_WEIGHTS, "single_tower"),
     ),
     stated(
-        "seed 001, listing",
+        EXPLAINED + LISTING,
         "dropout stands behind",
         "fc6, fc7",
         m.before,
@@ -156,9 +163,9 @@ SEED_001 = (
     ),
 )
 
-SEED_002 = (
+OF_NOTES = (
     stated(
-        "seed 002",
+        NOTES,
         "points that two GPUs win over half of the kernels",
         [1.7, 1.2],
         points,
@@ -167,7 +174,7 @@ SEED_002 = (
         why="log",
     ),
     stated(
-        "seed 002",
+        NOTES,
         "points that normalization wins",
         [1.4, 1.2],
         points,
@@ -176,7 +183,7 @@ SEED_002 = (
         why="log",
     ),
     stated(
-        "seed 002",
+        NOTES,
         "points that overlapping pooling wins",
         [0.4, 0.3],
         points,
@@ -184,10 +191,10 @@ SEED_002 = (
         "145",
         why="log",
     ),
-    stated("seed 002", "conv2's kernels", "256 of 5x5x48", m.kernels, "conv2"),
-    stated("seed 002", "conv5's kernels", "256 of 3x3x192", m.kernels, "conv5"),
+    stated(NOTES, "conv2's kernels", "256 of 5x5x48", m.kernels, "conv2"),
+    stated(NOTES, "conv5's kernels", "256 of 3x3x192", m.kernels, "conv5"),
     stated(
-        "seed 002, listing",
+        NOTES + LISTING,
         "conv1's kernels, after the text's 96 of 11x11x3",
         "96 of 11x11x3",
         m.kernels,
@@ -197,7 +204,7 @@ SEED_002 = (
         why="its listing is torchvision's net, not the paper's",
     ),
     stated(
-        "seed 002, listing",
+        NOTES + LISTING,
         "dropout layers, after the text's two",
         2,
         m.count,
@@ -208,9 +215,9 @@ SEED_002 = (
     ),
 )
 
-SEED_003 = (
+OF_CLASSIC = (
     stated(
-        "seed 003",
+        CLASSIC,
         "by how much crops and reflections enlarge the training set",
         2048,
         m.places,
@@ -218,32 +225,32 @@ SEED_003 = (
         right=2178,
         why="33 places along a side, not 32",
     ),
-    stated("seed 003", "crops of an image in testing", 10, m.ten_crops),
-    stated("seed 003", "windows and strides of the pools", "z 3, s 2", m.pool),
-    stated("seed 003", "part that dropout sets to 0", 0.5, m.left_by_dropout),
+    stated(CLASSIC, "crops of an image in testing", 10, m.ten_crops),
+    stated(CLASSIC, "windows and strides of the pools", "z 3, s 2", m.pool),
+    stated(CLASSIC, "part that dropout sets to 0", 0.5, m.left_by_dropout),
     stated(
-        "seed 003",
+        CLASSIC,
         "radius of the normalization's window, n/2",
         2,
         lambda: m.norms("size") // 2,
     ),
     stated(
-        "seed 003",
+        CLASSIC,
         "images are resized to",
         256,
         lambda: RECIPES["paper"].resize_pixels,
     ),
 )
 
-SEED_004 = (
+OF_IN_PYTORCH = (
     stated(
-        "seed 004, listing",
+        IN_PYTORCH + LISTING,
         "the input",
         "224x224x3",
         lambda: "x".join(map(str, m.shape("torchvision"))),
     ),
     stated(
-        "seed 004",
+        IN_PYTORCH,
         "strides of conv1 and conv2",
         [4, 2],
         lambda: [m.row(n, "torchvision").strides for n in ("conv1", "conv2")],
@@ -251,7 +258,7 @@ SEED_004 = (
         why="the text gives conv2 a stride of 2, its own listing 1",
     ),
     stated(
-        "seed 004",
+        IN_PYTORCH,
         "padding of conv2, pixels",
         0,
         lambda: (m.row("conv2", "torchvision").kernel - 1) // 2,
@@ -259,7 +266,7 @@ SEED_004 = (
         why="the text says 0, its own listing 2",
     ),
     stated(
-        "seed 004",
+        IN_PYTORCH,
         "normalization layers, said to follow the convolutions",
         2,
         m.count,
@@ -269,7 +276,7 @@ SEED_004 = (
         why="its listing, torchvision's, has none",
     ),
     stated(
-        "seed 004, listing",
+        IN_PYTORCH + LISTING,
         "conv1's kernels",
         "64 of 11x11x3",
         m.kernels,
@@ -277,7 +284,7 @@ SEED_004 = (
         "torchvision",
     ),
     stated(
-        "seed 004, listing",
+        IN_PYTORCH + LISTING,
         "parameters, called AlexNet's",
         60_965_224,
         m.parameters,
@@ -288,4 +295,10 @@ SEED_004 = (
     ),
 )
 
-SEED_STATEMENTS = (*SEED_000, *SEED_001, *SEED_002, *SEED_003, *SEED_004)
+ARTICLE_STATEMENTS = (
+    *OF_LOOKING_BACK,
+    *OF_EXPLAINED,
+    *OF_NOTES,
+    *OF_CLASSIC,
+    *OF_IN_PYTORCH,
+)

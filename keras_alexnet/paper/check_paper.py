@@ -4,7 +4,7 @@ the authors' log as a table."""
 from dataclasses import dataclass
 
 from keras_alexnet.paper.architecture_statements import ARCHITECTURE_STATEMENTS
-from keras_alexnet.paper.article_statements import SEED_STATEMENTS
+from keras_alexnet.paper.article_statements import ARTICLE_STATEMENTS
 from keras_alexnet.paper.authors_log import LOG
 from keras_alexnet.paper.measures import forget
 from keras_alexnet.paper.statement import AGREES
@@ -38,7 +38,7 @@ def check_paper():
     statements = (
         *ARCHITECTURE_STATEMENTS,
         *TRAINING_STATEMENTS,
-        *SEED_STATEMENTS,
+        *ARTICLE_STATEMENTS,
     )
     try:
         return PaperTable(tuple(check(each) for each in statements))

@@ -8,7 +8,7 @@ from math import prod
 import keras
 import numpy as np
 import pytest
-from explicit import seed_001
+from explicit import article_listing
 from explicit import two_towers
 from outlines import outline
 
@@ -59,7 +59,7 @@ def description(layer):
 
 @pytest.mark.parametrize(
     ("variant", "by_hand"),
-    [("single_tower", seed_001), ("alexnet", two_towers)],
+    [("single_tower", article_listing), ("alexnet", two_towers)],
 )
 def test_the_table_builds_what_is_written_by_hand(variant, by_hand):
     model, golden = AlexNet(variant), by_hand()
@@ -67,7 +67,7 @@ def test_the_table_builds_what_is_written_by_hand(variant, by_hand):
     for ours, theirs in zip(model.layers, golden.layers, strict=True):
         assert description(ours) == description(theirs), ours.name
     assert model.count_params() == golden.count_params()
-    # The start of seed 001 is all but uniform over the classes: sharpen it.
+    # The listing's start is all but uniform over the classes: sharpen it.
     weights = [4 * w for w in golden.get_weights()]
     golden.set_weights(weights)
     model.set_weights(weights)
@@ -191,11 +191,11 @@ def test_padding(variant, size, padding, sides, flat):
 
 
 def test_padding_of_torchvision():
-    """Padding 2 before conv1: 224 pixels give 55x55 maps (seed 004)."""
+    """Padding 2 before conv1: 224 pixels give 55x55 maps (an article)."""
     model = outline("torchvision", include_top=False)
     assert model.get_layer("conv1").output.shape == (None, 55, 55, 64)
     assert model.output_shape == (None, 6, 6, 256)
-    wide = outline("single_tower_pad2", include_top=False)  # on 227: seed 000
+    wide = outline("single_tower_pad2", include_top=False)  # on 227
     assert wide.get_layer("conv1").output.shape == (None, 56, 56, 96)
 
 

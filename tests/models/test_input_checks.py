@@ -94,7 +94,7 @@ def test_other_variants_with_biases(variant):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 255, 1e-4])
-def test_the_listing_of_seed_001_never_warns(scale):
+def test_the_listing_of_an_article_never_warns(scale):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network("single_tower").fit(pixels() * scale, np.arange(8), verbose=0)

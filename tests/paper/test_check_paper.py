@@ -43,7 +43,11 @@ def test_every_document_is_in_it_and_nothing_is_broken(table):
     for place in (
         *("Abstract", "Figure 2", "Table 1", "Table 2"),
         *(f"Section 3.{n}" for n in range(2, 6)),
-        *(f"seed 00{n}" for n in range(5)),
+        "Looking back at a classic",
+        "AlexNet's architecture explained",
+        "Notes on the AlexNet paper",
+        "The classic paper AlexNet",
+        "AlexNet in PyTorch",
     ):
         assert place in places
     assert len(by_what(table)) == len(table.lines)
@@ -59,9 +63,14 @@ def test_every_document_is_in_it_and_nothing_is_broken(table):
             150_528,
             227 * 227 * 3,
         ),
-        ("seed 000", "parameters in all", 60_964_224, 60_965_224),
         (
-            "seed 000, listing",
+            "Looking back at a classic",
+            "parameters in all",
+            60_964_224,
+            60_965_224,
+        ),
+        (
+            "Looking back at a classic, listing",
             "parameters, about",
             60_000_000,
             96 * (11 * 11 * 3 + 1)
@@ -80,7 +89,7 @@ def test_every_document_is_in_it_and_nothing_is_broken(table):
             2 * (256 - 224 + 1) ** 2,
         ),
         (
-            "seed 001",
+            "AlexNet's architecture explained",
             "smallest image of which conv1 makes 55x55 maps, 224 being a slip",
             227,
             next(n for n in range(300) if 1 + math.ceil((n - 11) / 4) == 55),

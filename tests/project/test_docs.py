@@ -30,7 +30,7 @@ PAGES = [
 ]
 # Their sessions (```pycon) are executed; those of api.md are docstrings',
 # which tests/project/test_docstrings.py executes.
-EXECUTED = ("quick-start", "which", "traps", "seeds", "troubleshooting")
+EXECUTED = ("quick-start", "which", "traps", "listing", "troubleshooting")
 
 
 def name_of(path):
@@ -114,7 +114,7 @@ def test_sessions_print_what_they_say(name, tmp_path, monkeypatch):
 
 def test_listing_in_seeds_is_the_articles_and_runs_when_mended():
     """Its two mistakes mended, it is `AlexNet("single_tower")`."""
-    text = (ROOT / "docs" / "seeds.md").read_text()
+    text = (ROOT / "docs" / "listing.md").read_text()
     (listing, *_) = [code for _, code in blocks(text, "python")]
     for diff in [code for _, code in blocks(text, "diff")]:
         wrong, right = (line[1:] for line in diff.splitlines())

@@ -18,8 +18,8 @@ from keras_alexnet.layers.local_response_normalization import (
 )
 
 
-def seed_001(image_size=227, num_classes=1000):
-    """The listing of seed 001 with its two mistakes mended.
+def article_listing(image_size=227, num_classes=1000):
+    """The listing of "AlexNet's architecture explained", two mistakes mended.
 
     It said `(input)` for `(inputs)`, and imported a `plot_model` that is not
     there; the rest is as printed.

@@ -163,7 +163,7 @@ def torch_network(name):
         )
 
     def one_tower(f1, f2, f3, f4, f5, norm):
-        """Seed 001's network, and layers-145-half.cfg's with the norm."""
+        """The network of articles, and layers-145-half.cfg's with the norm."""
 
         def normed():
             lrn = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
@@ -179,7 +179,7 @@ def torch_network(name):
         )
 
     def listing(f1, f2, f3, f4, f5, *head):
-        """The convolutions of seeds 000, 002 and 004: padding 2 in conv1."""
+        """The convolutions of three articles: padding 2 in conv1."""
         return nn.Sequential(
             nn.Conv2d(3, f1, kernel_size=11, stride=4, padding=2),
             nn.ReLU(inplace=True),
@@ -197,7 +197,7 @@ def torch_network(name):
             *head,
         )
 
-    def seed_004():
+    def in_pytorch():
         return listing(
             *(64, 192, 384, 256, 256),
             *(nn.AdaptiveAvgPool2d((6, 6)), nn.Flatten(), nn.Dropout()),
@@ -206,7 +206,7 @@ def torch_network(name):
             nn.Linear(4096, CLASSES),
         )
 
-    def seed_002():
+    def notes():
         return listing(
             *(64, 192, 384, 256, 256),
             *(nn.Flatten(), nn.Linear(256 * side * side, 4096)),
@@ -214,7 +214,7 @@ def torch_network(name):
             *(nn.ReLU(inplace=True), nn.Linear(4096, CLASSES)),
         )
 
-    def seed_000():
+    def looking_back():
         return listing(
             *(96, 256, 384, 384, 256),
             *paper_head(side * side * 256),
@@ -226,10 +226,10 @@ def torch_network(name):
         "caffe_alexnet": lambda: caffe(pool_first=False),
         "caffenet": lambda: caffe(pool_first=True),
         "single_tower": lambda: one_tower(96, 256, 384, 384, 256, norm=False),
-        "single_tower_pad2": seed_000,
+        "single_tower_pad2": looking_back,
         "half": lambda: one_tower(48, 128, 192, 192, 256, norm=True),
-        "torchvision": seed_004,
-        "torchvision_no_dropout": seed_002,
+        "torchvision": in_pytorch,
+        "torchvision_no_dropout": notes,
     }[name]()
     layers = [m for m in network if hasattr(m, "weight")]
     first = next(m for m in layers if isinstance(m, nn.Linear))

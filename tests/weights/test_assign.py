@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from explicit import article_listing
 from explicit import grouped
-from explicit import seed_001
 
 from keras_alexnet.models.convert_weights import convert_weights
 from keras_alexnet.weights.assign import grouped_weights
@@ -81,7 +81,7 @@ def test_other_forms_of_the_source(form, converted, source, tmp_path):
 
 
 def test_the_keras_listing_converts_under_its_own_names():
-    listing = seed_001(image_size=67, num_classes=10)
+    listing = article_listing(image_size=67, num_classes=10)
     model = convert_weights(listing, "single_tower", **SMALL)
     for ours, theirs in zip(arrays(model), arrays(listing), strict=True):
         np.testing.assert_array_equal(ours, theirs)
