@@ -1,4 +1,4 @@
-"""Files of strangers: opened with care, their zip archives too.
+"""Open untrusted files safely, their zip archives too.
 
 Nothing in them is trusted: no length before it is compared with what is
 there, no name before it is looked at.

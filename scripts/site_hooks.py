@@ -20,6 +20,8 @@ MORE_PAGES = {
     "README.md": "overview.md",
     "README.zh.md": "overview.zh.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/measurements.md",
     "benchmarks/results/benchmarks.md": "benchmarks/tables.md",
 }

@@ -18,7 +18,7 @@ from keras_alexnet.visualization.image_grids import save
 
 
 class Heat(NamedTuple):
-    """How much for a class speaks where in an image.
+    """The evidence for a class at each position of an image.
 
     Args:
         values: `float32` array `(rows, columns)`.

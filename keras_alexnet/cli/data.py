@@ -18,7 +18,7 @@ def add_parsers(commands):
     _add_prepare_data(
         add_command(commands, "prepare-data", _prepare_data, text)
     )
-    text = "read every image of a folder and tell what would stop a training"
+    text = "read every image of a folder; report what would abort training"
     _add_check_data(add_command(commands, "check-data", _check_data, text))
 
 

@@ -292,7 +292,7 @@ def damage(data):
 
 
 def _read_jpeg(data, part):
-    """An ordinary JPEG, else None, and Pillow has the word."""
+    """An ordinary JPEG; `None` means: fall back to Pillow."""
     if data[:3] != b"\xff\xd8\xff":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which image comes when, and what is done to it: chance as a function.
+"""Shuffling and augmentation as pure functions of seed, epoch and index.
 
 Everything random in a training's data is a pure function of the seed, the
 epoch and the image's place in that epoch, so that a run can be repeated, and

@@ -1,4 +1,4 @@
-"""Image files that cannot be used: counted, listed, and how many are borne."""
+"""Count, list and limit unreadable images."""
 
 import csv
 import io

@@ -37,7 +37,7 @@ class Evaluation(Table):
     networks: int = 1
     changes: tuple[str, ...] = ()
 
-    _header = ("class", "examples", "right", "error", "most often taken for")
+    _header = ("class", "examples", "right", "error", "most confused with")
     _right = (1, 2, 3)
 
     @property
@@ -111,7 +111,7 @@ class Evaluation(Table):
             charts.plot_confusion(counts[np.ix_(seen, seen)], names, path)
 
     def _mistake(self, place):
-        """The class that one is most often taken for, and how often."""
+        """The class that one is most confused with, and how often."""
         counts = self.confusion[place].copy()
         counts[place] = 0
         if not counts.any():

@@ -8,7 +8,7 @@ from keras_alexnet.architectures.arithmetic import ceil_pad
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class SplitTowers(keras.layers.Layer):
-    """Deal the maps of one tensor out to `towers`, in order.
+    """Split the channels of a tensor evenly into `towers`, in order.
 
     Args:
         towers: Integer, the number of towers.

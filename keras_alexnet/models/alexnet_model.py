@@ -14,7 +14,7 @@ from keras_alexnet.weights.weight_file import SAVED
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class AlexNetModel(keras.Model):
-    """What `AlexNet` returns: a functional model with a few habits more.
+    """What `AlexNet` returns: a functional model with input checks and more.
 
     `fit` warns before the first step if the images are in a range that the
     initialization cannot learn from. Made and compiled in the scope of a

@@ -233,7 +233,7 @@ class Run:
         if not weights.exists():
             raise ValueError(
                 f"The run {str(self.folder)!r} has no weights yet: its "
-                "training is not finished; the same command goes on with it."
+                "training is not finished; rerun the same command to resume it."
             )
         model = self.build_model(**kwargs)
         try:

@@ -225,7 +225,8 @@ class Checkpoints(keras.callbacks.Callback):
                 told = "This machine, which is not the chief, was stopped"
             raise Interrupted(
                 self._signals.number,
-                f"{told} after step {self.step}; the same command goes on.",
+                f"{told} after step {self.step}; rerun the same command to "
+                "resume.",
             )
 
     def on_epoch_end(self, epoch, logs=None):

@@ -27,7 +27,7 @@ class TrainingProgress(keras.callbacks.Callback):
         if first_step < total_steps:
             self._start = (
                 f"step {first_step + 1} of {total_steps}, {batch_size} images "
-                "each; after Ctrl-C the same goes on"
+                "each; after Ctrl-C rerun the same command to resume"
             )
         self.console = Console(soft_wrap=True)
         self._seconds, self._steps = 0.0, 0

@@ -99,7 +99,7 @@ class Summary(Table):
         "parameters",
         "multiply-adds",
         "memory",
-        "sees",
+        "receptive field",
         "kind",
     )
     _right = (2, 3, 4, 5, 6)
@@ -177,7 +177,7 @@ class VariantsTable(Table):
         "parameters",
         "neurons",
         "multiply-adds",
-        "what tells it apart",
+        "distinguishing features",
         "source",
     )
     _right = (2, 3, 4)

@@ -96,8 +96,9 @@ class Demo:
 
         Python must not end while a thread is still inside TensorFlow.
         """
-        self._is_finished = True  # those who wait go before us, but quickly
-        self._lock.acquire()
+        self._is_finished = True
+        with self._lock:  # those who wait, before us or behind, go at once
+            pass
 
     def _look(self, image):
         """The most probable classes, and the `Heat` of the first of them."""

@@ -287,7 +287,7 @@ def test_the_same_command_goes_on(
         assert process.returncode == code, errors
         (sentence,) = errors.splitlines()
         assert sentence.startswith("keras-alexnet: The training was stopped")
-        assert sentence.endswith("the same command goes on.")
+        assert sentence.endswith("rerun the same command to resume.")
         assert "Traceback" not in output
     steps = int(sentence.partition("after step ")[2].partition(";")[0])
     assert 4 <= steps < 48
