@@ -3,6 +3,7 @@
     python scripts/keep_notebooks.py                      # all
     python scripts/keep_notebooks.py 04_inside            # one
     python scripts/keep_notebooks.py --to DIR 04_inside   # elsewhere
+    python scripts/keep_notebooks.py --check              # are twins equal?
 
 Each runs from top to bottom in a fresh kernel, in a folder of its own, where
 Python's sockets reach no other machine.
@@ -94,17 +95,37 @@ def _checked(output, name):
     return output
 
 
+def differing(names):
+    """A sentence for each notebook that is not as its twin."""
+    sentences = []
+    for name in names:
+        both = [
+            [
+                (cell.cell_type, cell.source)
+                for cell in jupytext.read(path).cells
+            ]
+            for path in (NOTEBOOKS / f"{name}.ipynb", NOTEBOOKS / f"{name}.py")
+        ]
+        if both[0] != both[1]:
+            sentences.append(f"{name}.ipynb and {name}.py differ.")
+    return sentences
+
+
 def main():
     """Execute what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--to", type=pathlib.Path, default=NOTEBOOKS)
+    parser.add_argument("--check", action="store_true", help="execute none")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(names()):
         parser.error(f"there is no notebook {', '.join(sorted(unknown))}")
+    if arguments.check:
+        return "\n".join(differing(arguments.names or names())) or None
     for name in arguments.names or names():
         nbformat.write(executed(name), arguments.to / f"{name}.ipynb")
         print(name, flush=True)
+    return None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from keras_alexnet import __version__
 from keras_alexnet.cli import analysis
 from keras_alexnet.cli import architectures
 from keras_alexnet.cli import data
+from keras_alexnet.cli import environment
 from keras_alexnet.cli import evaluation
 from keras_alexnet.cli import paper
 from keras_alexnet.cli import training
@@ -31,6 +32,7 @@ FAMILIES = (
     web,
     weights,
     paper,
+    environment,
 )
 
 
