@@ -18,6 +18,22 @@ def pytest_configure():
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+def pytest_collection_modifyitems(config, items):
+    """Mark what takes a second and more; `-m "not slow"` takes two minutes.
+
+    `slow.txt` is written by `python tests/support/slow_tests.py JUNIT_XML`.
+    """
+    listed = (pathlib.Path(__file__).parent / "slow.txt").read_text().split()
+    for item in items:
+        path = item.path.relative_to(config.rootpath).as_posix()
+        name = f"{path}::{getattr(item, 'originalname', None) or item.name}"
+        if name in listed:
+            item.add_marker("slow")
+        for mark in ("browser", "notebook"):
+            if mark in item.path.stem:
+                item.add_marker(mark)
+
+
 @pytest.fixture
 def class_folders(tmp_path):
     """Writes PNG files of one color a class: {class name: count} -> folder."""

@@ -41,8 +41,7 @@ def test_nothing_heavy_is_imported():
         "from keras_alexnet.cli.main import main\n"
         "assert main(['env']) == 0\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'h5py'}\n"
-        "sys.exit(str(heavy & sys.modules.keys()) * bool(heavy & "
-        "sys.modules.keys()))\n"
+        "sys.exit(str(found) if (found := heavy & {*sys.modules}) else 0)\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True

@@ -272,7 +272,7 @@ def test_threads_do_not_share_memory():
 def fuzzed():
     """What `fuzz` tells, from a process that may crash."""
     result = subprocess.run(
-        [sys.executable, "-c", "import test_reading; test_reading.fuzz()"],
+        [sys.executable, "-c", "import test_decode; test_decode.fuzz()"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,

@@ -67,7 +67,7 @@ def test_what_hangs_or_dies_is_left_out():
         # With a child that holds the pipe open.
         "hangs": Column("subprocess:run", {"args": ["sleep", "600"]}),
         "ends": Column("os:_exit", {"status": 3}),
-        "dies": Column("tests.test_benchmarks:dying"),
+        "dies": Column("tests.project.test_benchmarks:dying"),
         "small": Column(COPY, {"megabytes": 1}),
     }
     told = []

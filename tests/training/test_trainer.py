@@ -23,12 +23,14 @@ from train_noise import assert_same_steps
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.files import LOCK
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.training import trainer
 
 FILES = {
+    LOCK,
     "checkpoints",
     "classes.json",
     "confusion_matrix.png",
@@ -338,6 +340,7 @@ def test_what_a_killed_write_has_left_goes_with_the_next(tmp_path):
     script = f"""
 import os, signal
 from keras_alexnet.cli.main import main
+from keras_alexnet.files import LOCK
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 with replacing({str(tmp_path / "file.txt")!r}):
@@ -358,6 +361,7 @@ with replacing({str(tmp_path / "file.txt")!r}):
 def test_folders_beside_a_file_go_too(tmp_path):
     script = f"""
 import os, signal
+from keras_alexnet.files import LOCK
 from keras_alexnet.files import folder_beside
 with folder_beside({str(tmp_path / "net.onnx")!r}) as folder:
     (folder / "half").touch()
