@@ -19,15 +19,18 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what takes a second and more; `-m "not slow"` takes two minutes.
+    """Mark what takes .8 s or more; without it all take two minutes.
 
-    `slow.txt` is written by `python tests/support/slow_tests.py JUNIT_XML`.
+    `slow.txt` is written by `python tests/support/slow_tests.py JUNIT_XML`;
+    lines with an `@` name fixtures, by hand: all that use one are slow.
     """
-    listed = (pathlib.Path(__file__).parent / "slow.txt").read_text().split()
+    listed = (pathlib.Path(__file__).parent / "slow.txt").read_text()
+    listed = frozenset(listed.split())
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
         name = f"{path}::{getattr(item, 'originalname', None) or item.name}"
-        if name in listed:
+        fixtures = {f"{path}::@{fixture}" for fixture in item.fixturenames}
+        if name in listed or not fixtures.isdisjoint(listed):
             item.add_marker("slow")
         for mark in ("browser", "notebook"):
             if mark in item.path.stem:
