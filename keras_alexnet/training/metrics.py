@@ -69,6 +69,16 @@ class ImageCounts(keras.metrics.Metric):
 
 
 def _among_the_first(labels, logits, k):
-    """1 for each image whose label is among its first `k` answers."""
-    right = tf.math.in_top_k(labels, tf.cast(logits, tf.float32), k)
-    return tf.cast(right, logits.dtype)
+    """1 for each image whose label is among its first `k` answers.
+
+    Of equal logits the first is the answer, as in an evaluation: by
+    `tf.math.in_top_k` a network that gives the same to all is always right.
+    An image with a logit that is not finite has no answers.
+    """
+    own = tf.gather(logits, labels[:, tf.newaxis], axis=1, batch_dims=1)
+    places = tf.range(tf.shape(logits)[1])[tf.newaxis]
+    is_before = places < labels[:, tf.newaxis]
+    better = (logits > own) | ((logits == own) & is_before)
+    rank = tf.reduce_sum(tf.cast(better, tf.int32), axis=1)
+    is_finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
+    return tf.cast((rank < k) & is_finite, logits.dtype)
