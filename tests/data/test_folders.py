@@ -219,3 +219,33 @@ def test_names_that_are_not_utf8(tmp_path, capfd):
     assert main(["check-data", str(tmp_path / "photos")]) == 0
     ka.prepare_data(tmp_path / "photos", tmp_path / "out", resize_pixels=32)
     assert ka.load_examples(tmp_path / "out")[0].class_names == ("a", name)
+
+
+def test_a_training_with_names_that_are_not_utf8(tmp_path, capfd):
+    """To the end: resumed, asked, drawn, written into other files."""
+    photos, run, name = tmp_path / "photos", tmp_path / "run", b"caf\xe9"
+    two_classes(photos)
+    os.rename(photos / "b", photos / os.fsdecode(name))
+    recipe = ka.Recipe(
+        "small",
+        data=str(photos),
+        variant="cifar10_18pct",
+        resize_pixels=40,
+        crop_pixels=32,
+        batch_size=2,
+        epochs=1,
+    )
+    ka.train(recipe, run, verbose=0)
+    (run / "results.json").unlink()  # as after a kill at the very end
+    names = ka.train(recipe, run, verbose=0).class_names
+    assert names == ("a", os.fsdecode(name))
+    model = str(tmp_path / "x.keras")
+    for words in (
+        ["evaluate", str(run)],
+        ["report", str(run)],
+        ["convert", str(run), model],
+        ["predict", model, str(photos)],
+    ):
+        assert main(words) == 0
+    assert "caf\\udce9" in capfd.readouterr().out
+    assert ka.open_trained(model).class_names == names
