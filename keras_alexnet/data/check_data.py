@@ -148,10 +148,8 @@ def check_data(folder):
             inspection.findings.append(
                 ("empty class", name, "holds no image files")
             )
-    if any(kind == "empty class" for kind, _, _ in inspection.findings):
-        inspection.findings = [  # that is why, and it is said more exactly
-            found for found in inspection.findings if found[0] != "refused"
-        ]
+    if not inspection.bad:
+        _add_refusal(root, inspection)
     paths = sorted(path for paths in files.values() for path in paths)
     with warnings.catch_warnings():  # for all threads
         warnings.simplefilter("ignore")
@@ -165,18 +163,15 @@ def _files_by_class(root, inspection):
     """Dict: class folder, or that of flat images -> the files in it."""
     parts = [root]
     try:
-        with warnings.catch_warnings():  # what is left alone is told below
-            warnings.simplefilter("ignore")
-            layout = find_layout(root)
-            parts = [part for part in (layout.train, layout.test) if part]
-            for path, why in layout.left.items():
-                name = str(path.relative_to(root))
-                inspection.findings.append(("left alone", name, why))
-            if layout.train != root:
-                inspection.roles = layout.roles
-            load_examples(root)
+        layout = find_layout(root)
+        parts = [part for part in (layout.train, layout.test) if part]
+        for path, why in layout.left.items():
+            name = str(path.relative_to(root))
+            inspection.findings.append(("left alone", name, why))
+        if layout.train != root:
+            inspection.roles = layout.roles
     except ValueError as error:
-        inspection.findings.append(("refused", ".", str(error).rstrip(".")))
+        _refuse(inspection, error)
     folders = [f for part in parts for f in class_folders(part) or [part]]
     return {
         str(folder.relative_to(root)): [
@@ -184,6 +179,20 @@ def _files_by_class(root, inspection):
         ]
         for folder in folders
     }
+
+
+def _add_refusal(root, inspection):
+    """Why a training would not begin, if nothing is known of it yet."""
+    try:
+        with warnings.catch_warnings():  # what is left alone is told already
+            warnings.simplefilter("ignore")
+            load_examples(root)
+    except ValueError as error:
+        _refuse(inspection, error)
+
+
+def _refuse(inspection, error):
+    inspection.findings.append(("refused", ".", str(error).rstrip(".")))
 
 
 def _look(path):

@@ -15,7 +15,7 @@ from keras_alexnet.data.label_lists import is_flat
 from keras_alexnet.data.label_lists import read_label_list
 from keras_alexnet.data.layout import TRAIN_NAMES
 from keras_alexnet.data.layout import find_layout
-from keras_alexnet.data.layout import test_folder
+from keras_alexnet.data.layout import find_test_layout
 from keras_alexnet.data.shards import Shards
 from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.shards import read_dataset
@@ -152,7 +152,8 @@ def test_examples(data, class_names, match=None):
 
     Args:
         data: As in `load_examples`; of a folder with a folder `test`, `val`
-            or `validation` that one is taken, else the whole.
+            or `validation` that one is taken, and what else is there is
+            warned of; else the whole.
         class_names: Classes of the network, matched by name.
         match: What matches them, if not `match_classes`.
     """
@@ -166,7 +167,10 @@ def test_examples(data, class_names, match=None):
         splits = (_prepared(root, split) for split in ("test", "train"))
         found = next(examples for examples in splits if len(examples))
         return match(found, class_names, root)
-    return _test_folder(test_folder(root) or root, class_names, match)
+    layout = find_test_layout(root)
+    for sentence in layout.leftovers:
+        warnings.warn(sentence, stacklevel=2)
+    return _test_folder(layout.test, class_names, match)
 
 
 def _test_folder(folder, class_names, match):

@@ -78,9 +78,12 @@ class Source:
     def image(self, index):
         """The whole image, its short side resized."""
         if self.examples.are_files:
-            return read_small(
-                self.file(index), self.network_channels, self.resize_pixels
-            )
+
+            def small(picture):
+                return small_picture(picture, self.resize_pixels)
+
+            file = self.file(index)
+            return read_picture(file, self.network_channels, then=small)
         if self.examples.are_prepared:
             return self._converted(self.examples.images[index])
         return self._pixels[index]
@@ -199,24 +202,6 @@ class Source:
         if self.network_channels == 1 and image.shape[-1] == 3:
             return to_gray(image)
         return image
-
-
-def read_small(source, channels, resize_pixels):
-    """The pixels of an image file, its short side resized.
-
-    Args:
-        source: Path of the file, or its bytes.
-        channels: As in `read_picture`.
-        resize_pixels: The short side.
-
-    Raises:
-        BadImageError: if it cannot be used.
-    """
-
-    def small(picture):
-        return small_picture(picture, resize_pixels)
-
-    return read_picture(source, channels, then=small)
 
 
 def small_picture(picture, resize_pixels):

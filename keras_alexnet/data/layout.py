@@ -23,12 +23,12 @@ class Layout:
     """What the folders of a data set are.
 
     Args:
-        train: Path of the folder of class folders to train on.
+        train: Path of the folder of class folders to train on, or `None`.
         test: Path of the folder to test on, or `None`.
         left: Dict: path of what else is there -> why it is left alone.
     """
 
-    train: pathlib.Path
+    train: pathlib.Path | None
     test: pathlib.Path | None = None
     left: dict = field(default_factory=dict)
 
@@ -66,6 +66,25 @@ def find_layout(root):
     if train is None:
         _check_classes(root, folders)
         return Layout(root, None, _loose_images(root))
+    return _with_test(root, folders, train)
+
+
+def find_test_layout(root):
+    """As `find_layout`, of a data set that is only to be tested on.
+
+    Args:
+        root: Path of class folders, or of a folder of them named as one of
+            `TEST_NAMES`.
+    """
+    root = pathlib.Path(root)
+    folders = class_folders(root)
+    train = [f for f in folders if _is_train(f, folders)]
+    layout = _with_test(root, folders, next(iter(train), None))
+    return layout if layout.test else Layout(None, root, _loose_images(root))
+
+
+def _with_test(root, folders, train):
+    """The `Layout` of folders of which one is trained on, if any."""
     test, left = _test_folder(folders)
     for folder in folders:
         if folder not in (train, test) and folder not in left:
@@ -73,11 +92,6 @@ def find_layout(root):
             if not images_below(folder):
                 del left[folder]
     return Layout(train, test, {**left, **_loose_images(root)})
-
-
-def test_folder(root):
-    """The folder to test on in a folder, by its name, or `None`."""
-    return _test_folder(class_folders(root))[0]
 
 
 def _is_train(folder, folders):

@@ -151,6 +151,22 @@ def test_what_lies_beside_train_is_not_passed_over(tmp_path):
     assert test.images[0].startswith(str(tmp_path / "test"))
 
 
+def test_what_lies_beside_the_folder_that_is_tested_on_is_named(tmp_path):
+    for name in ("train", "Val", "Test", "extra"):
+        two_classes(tmp_path / name)
+    network = ka.AlexNet("lenet5", classes=2)
+    network.class_names, network.checks_range = ("a", "b"), True
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = ka.evaluate(network, tmp_path)
+    assert found.examples == 4
+    texts = [str(w.message) for w in caught if "left alone" in str(w.message)]
+    assert texts == [
+        f"{tmp_path / 'Val'} is left alone: Test is tested on.",
+        f"{tmp_path / 'extra'} is left alone: it has none of the usual names.",
+    ]
+
+
 def test_an_unlabeled_test_folder_of_a_competition(tmp_path):
     two_classes(tmp_path / "train")
     write_image(tmp_path / "test" / "1.png")

@@ -103,6 +103,17 @@ def test_a_text_as_large_as_the_file_is_not_read(tmp_path, number):
     assert growth < 1e8
 
 
+def test_as_many_texts_as_may_be(tmp_path):
+    """Names of layers, each with one character that takes four bytes."""
+    name = "\N{GRINNING FACE}".encode() + 4092 * b"a"
+    layer = field(100, field(1, name))
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(9_000 * layer)
+    growth, refused, _ = peak_of(read_weights, path)
+    assert refused == 1
+    assert growth < MOST_GROWTH / 4
+
+
 @pytest.mark.parametrize("low", [0x80, 0x50, 0x08, 0x0A, 0x88])
 def test_the_length_of_a_header_is_no_other_format(tmp_path, low):
     """Each is also how a file of PyTorch, a zip, ONNX or Caffe begins."""

@@ -8,7 +8,6 @@ asked for, and only once: beside them nothing of a file is in memory.
 
 import contextlib
 import math
-import os
 
 import numpy as np
 
@@ -24,11 +23,11 @@ DTYPES = {FLOAT: "<f4", FLOATS: "<f4", DOUBLES: "<f8"}
 # An AlexNet has some hundreds; a million tiny ones would take seconds.
 MOST_FIELDS = 20_000
 WIRE_SIZES = {5: 4, 1: 8}  # bytes of the wire types of fixed size
-# Names have some tens.
-MOST_TEXT_BYTES = 2**16
+# Names of layers have some tens of bytes. With 4 KB, a file that consists of
+# as many texts as may be takes 0.3 GB (a rare character makes each byte four).
+MOST_TEXT_BYTES = 2**12
 BLOCK = 4096  # bytes that are read for the sake of one
-
-MOST_AXES = 8
+MOST_AXES = 8  # of an array; kernels have four, 3-D convolutions five
 
 
 @contextlib.contextmanager
@@ -50,27 +49,28 @@ def open_message(path, table):
             read; the text is for `untrusted_files.refusing`.
     """
     with open_regular(path) as (file, size):
-        whole = Part(_Bytes(file.fileno()), 0, size)
+        whole = Part(_Bytes(file), 0, size)
         yield _message(whole, table, [MOST_FIELDS, MOST_BYTES])
 
 
 class _Bytes:
     """The bytes of an open file, one after the other or by blocks."""
 
-    def __init__(self, handle):
-        self.handle = handle
+    def __init__(self, file):
+        self.file = file
         self._start, self._block = 0, b""
 
     def read(self, start, size):
-        data = os.pread(self.handle, size, start)
+        self.file.seek(start)
+        data = self.file.read(size)
         if len(data) < size:  # it has been cut off since
             raise ValueError("it ends too early")
         return data
 
     def byte(self, at):
         if not 0 <= at - self._start < len(self._block):
-            self._start = at
-            self._block = os.pread(self.handle, BLOCK, at)
+            self.file.seek(at)
+            self._start, self._block = at, self.file.read(BLOCK)
             if not self._block:
                 raise ValueError("it ends too early")
         return self._block[at - self._start]
