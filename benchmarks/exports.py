@@ -61,7 +61,7 @@ def random_network(variant, photos, data):
     model.checks_range = True  # it is known how it is fed
     give_random_weights(model)
     network, last = Network.of(model), model.layers[-1]
-    images = np.concatenate([network.read(photo) for photo in photos])
+    images = network.preprocessor(photos)
     hidden = keras.Model(model.input, last.input)
     hidden = hidden.predict(images, batch_size=BATCH, verbose=0)
     if labels is None:
@@ -84,7 +84,7 @@ def random_network(variant, photos, data):
 def compare(trained, photos):
     """A line of Markdown for each format."""
     network = Network.of(trained)
-    images = np.concatenate([network.read(photo) for photo in photos])
+    images = network.preprocessor(photos)
     parts = np.split(images, range(BATCH, len(images), BATCH))
     expected = np.concatenate(
         [np.asarray(network.model(part, training=False)) for part in parts]

@@ -48,7 +48,7 @@ _PLACES = {
     "iter_predictions": "evaluation.predict",
     "load_examples": "data.datasets",
     "nearest": "analysis.nearest",
-    "open_trained": "runs.open_trained",
+    "open_trained": "runs.network",
     "noted_signals": "signals",
     "paper_differences": "paper.differences",
     "plot_activations": "analysis.activations",

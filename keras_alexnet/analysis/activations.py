@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_alexnet.analysis.features import layer_output
-from keras_alexnet.runs.network import preprocessor
+from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -32,15 +32,16 @@ def plot_activations(trained, image, to_file, layer="conv1"):
     Raises:
         ValueError: if there is no such layer, or it makes no maps.
     """
-    model = trained.load_model()
+    network = Network.of(trained)
+    model = network.model
     output = layer_output(model, layer)
     if len(output.shape) != 4:
         raise ValueError(
             f"{layer} gives {output.shape[-1]} values without a place in the "
             "image, so there are no maps to draw; use features."
         )
-    prepare = preprocessor(trained)
-    crop = prepare.crops(image)
+    prepare = network.preprocessor
+    crop = prepare.crops([image])
     inputs = prepare.prepared(crop)
     maps = keras.Model(model.input, output).predict_on_batch(inputs)[0]
     names = {other.name for other in model.layers}

@@ -16,8 +16,9 @@ from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.pipeline import evaluation_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import replacing
-from keras_alexnet.runs.network import are_in_memory
-from keras_alexnet.runs.network import preprocessor
+from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.preprocessor import are_paths
+from keras_alexnet.runs.preprocessor import each_image
 from keras_alexnet.untrusted_files import open_records
 from keras_alexnet.untrusted_files import open_regular
 from keras_alexnet.untrusted_files import refusing
@@ -38,7 +39,8 @@ def features(trained, images, layer="fc7"):
     cut out. Files that cannot be read are left out and named in `skipped`.
 
     Args:
-        trained: A `Run` or a file of weights, from `open_trained`.
+        trained: What `open_trained` gives or takes, or a Keras model with
+            trained weights, as in `preprocessor`.
         images: Path of an image, of a folder (of all in it and below; the
             folders in it are the classes) or a pattern, or a list of them;
             or images in memory, as `preprocessor` takes them; or `Examples`.
@@ -126,19 +128,20 @@ def write_features(trained, images, to_file, layer="fc7"):
 
 def _batches(trained, examples, layer, skipped):
     """For each batch the values, and which of its images could be read."""
-    model, to_input = trained.load_model(), trained.pixels_to_input()
-    network = keras.Model(model.input, layer_output(model, layer))
+    network = Network.of(trained)
+    model, to_input = network.model, network.to_input
+    layers = keras.Model(model.input, layer_output(model, layer))
     batches = evaluation_batches(
         examples,
-        batch_size=trained.recipe.batch_size,
+        batch_size=network.recipe.batch_size,
         skipped=skipped,
-        **trained.sizes,
+        **network.sizes,
     )
 
     def run():
         for inputs, _, weights in batches:
             read = weights.numpy() > 0
-            values = network.predict_on_batch(to_input(*inputs))
+            values = layers.predict_on_batch(to_input(*inputs))
             yield np.asarray(values[read], "<f4"), read
         if len(skipped) and len(skipped) == len(set(map(str, examples.images))):
             file, reason = next(iter(skipped.reasons.items()))
@@ -197,11 +200,10 @@ def examples_of(images, trained=None):
     """
     if isinstance(images, Examples):
         return images, True
-    if are_in_memory(images):
-        squares = preprocessor(trained).squares(images)
+    images = each_image(images)
+    if not are_paths(images):
+        squares = Network.of(trained).preprocessor.squares(images)
         return Examples(squares, np.zeros(len(squares), int), ("",)), False
-    if isinstance(images, str | os.PathLike):
-        images = [images]
     files = find_images(images)
     folders = [os.path.abspath(path) for path in images if os.path.isdir(path)]
     classes = [_class_folder(os.path.abspath(f), folders) for f in files]

@@ -10,9 +10,7 @@ import tensorflow as tf
 from keras_alexnet.architectures.rows import Activation
 from keras_alexnet.architectures.rows import Conv
 from keras_alexnet.architectures.rows import LocallyConnected
-from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.runs.network import class_place
-from keras_alexnet.runs.network import preprocessor
+from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
 
@@ -45,7 +43,8 @@ def grad_cam(trained, image, class_name=None):
     logit (not of its probability) with respect to `A_k`.
 
     Args:
-        trained: A `Run` or a file of weights, from `open_trained`.
+        trained: What `open_trained` gives or takes, or a Keras model with
+            trained weights, as in `preprocessor`.
         image: An image, in a form that `preprocessor` takes.
         class_name: Name of the class; the most probable if `None`.
 
@@ -65,16 +64,17 @@ def grad_cam(trained, image, class_name=None):
     heat.values.shape  # (13, 13)
     ```
     """
-    prepare = preprocessor(trained)
-    (crop,) = crops = prepare.crops(image)
-    return GradCam(trained)(crop, prepare.prepared(crops), class_name)
+    network = Network.of(trained)
+    prepare = network.preprocessor
+    (crop,) = crops = prepare.crops([image])
+    return GradCam(network)(crop, prepare.prepared(crops), class_name)
 
 
 class GradCam:
     """Grad-CAM of a network that is asked more than once: loaded once.
 
     Args:
-        trained: As in `grad_cam`.
+        network: A `Network`.
 
     Call arguments:
         crop: The square of an image that the network saw.
@@ -82,21 +82,21 @@ class GradCam:
         class_name: As in `grad_cam`.
     """
 
-    def __init__(self, trained):
-        self._trained = trained
-        model = trained.load_model(classifier_activation=None)
-        last, self._jump, self._rectified = _last_maps(trained.recipe.variant)
+    def __init__(self, network):
+        self._network = network
+        model = network.load_model(classifier_activation=None)
+        last, self._jump, self._rectified = _last_maps(network.architecture)
         outputs = [_towers(model, last), model.outputs[0]]
-        self._network = keras.Model(model.input, outputs)
+        self._maps_and_logits = keras.Model(model.input, outputs)
 
     def __call__(self, crop, inputs, class_name=None):
         inputs = tf.convert_to_tensor(inputs)
         with tf.GradientTape() as tape:
             # Frozen layers leave nothing else to be watched.
             tape.watch(inputs)
-            maps, logits = self._network(inputs, training=False)
+            maps, logits = self._maps_and_logits(inputs, training=False)
             probabilities = tf.nn.softmax(logits)[0].numpy()
-            place = class_place(self._trained, class_name, probabilities)
+            place = self._network.place_of(class_name, probabilities)
             logit = logits[:, place]
         gradients = tape.gradient(logit, maps)
         maps, gradients = (
@@ -110,15 +110,15 @@ class GradCam:
             heat,
             crop,
             _extent(crop.shape, heat.shape, self._jump),
-            self._trained.class_names[place],
+            self._network.names[place],
             float(probabilities[place]),
         )
 
 
-def _last_maps(variant):
+def _last_maps(architecture):
     """The last convolution, the pixels between two of its positions, and
     whether its ReLU (or its tanh) is its own or follows the pooling."""
-    rows = get_architecture(variant).rows
+    rows = architecture.rows
     convolutions = [
         place
         for place, row in enumerate(rows)

@@ -12,8 +12,8 @@ from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.image_source import small_picture
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.evaluation.scores import as_probabilities
-from keras_alexnet.runs.network import class_place
-from keras_alexnet.runs.network import read_as
+from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.preprocessor import read_as
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
 
@@ -52,22 +52,22 @@ def heat_map(trained, image, class_name=None, short_side=None):
     heat.values.shape  # (18, 31) for an image of 1,200x800
     ```
     """
-    recipe = trained.recipe
+    network = Network.of(trained)
+    recipe, channels = network.recipe, network.channels
     side = 2 * recipe.resize_pixels if short_side is None else short_side
     if side < recipe.crop_pixels:
         raise ValueError(
             f"The short side must be at least {recipe.crop_pixels} pixels, "
             f"the size of the windows. Received: {side}"
         )
-    channels = trained.sizes["channels"]
     pixels = read_as(image, channels, _resized, side)
-    model = trained.load_model()
-    scores = dense_form(model).predict_on_batch(_inputs(trained, pixels))[0]
+    model = network.model
+    scores = dense_form(model).predict_on_batch(_inputs(network, pixels))[0]
     probabilities = as_probabilities(model, scores)
     means = probabilities.mean(axis=(0, 1))
-    place = class_place(trained, class_name, means)
+    place = network.place_of(class_name, means)
     values = probabilities[..., place]
-    rows = get_architecture(recipe.variant).rows
+    rows = network.architecture.rows
     stride = math.prod(getattr(row, "strides", 1) for row in rows)
     start = (recipe.crop_pixels - 1 - stride) / 2
     down, across = (start + stride * count for count in values.shape)
@@ -75,7 +75,7 @@ def heat_map(trained, image, class_name=None, short_side=None):
         values,
         pixels,
         (start, across, down, start),
-        trained.class_names[place],
+        network.names[place],
         float(values.max()),
     )
 
@@ -91,10 +91,10 @@ def _resized(picture, side):
     return small_picture(picture, side)
 
 
-def _inputs(trained, pixels):
+def _inputs(network, pixels):
     """The whole image, as the network wants it."""
-    layer = trained.pixels_to_input()
-    shift = np.zeros(trained.sizes["channels"], "float32")
+    layer = network.to_input
+    shift = np.zeros(network.channels, "float32")
     if layer.mean_image is not None:
         facts = get_architecture(layer.variant).preprocessing
         mean = np.array(facts.mean, "float32") / facts.scale
@@ -122,10 +122,11 @@ def plot_heat_map(trained, image, to_file, class_name=None, short_side=None):
     Raises:
         ValueError: as in `heat_map`, or if the ending is unknown.
     """
-    heat = heat_map(trained, image, class_name, short_side)
+    network = Network.of(trained)
+    heat = heat_map(network, image, class_name, short_side)
     rows, columns = heat.values.shape
     title = f"{heat.class_name}: {columns}x{rows} windows of "
-    title += f"{trained.recipe.crop_pixels} pixels"
+    title += f"{network.recipe.crop_pixels} pixels"
     label = "probability of the window"
     figure = draw_overlay(heat.image, heat.values, heat.extent, title, label)
     save(figure, to_file)

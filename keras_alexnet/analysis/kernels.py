@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -92,8 +92,8 @@ def color_scores(trained):
     """How much of conv1's kernels is color, for each tower.
 
     Args:
-        trained: A `Run`, a file of weights from `open_trained`, or a Keras
-            model made by `AlexNet`.
+        trained: What `open_trained` gives or takes, or a Keras model made
+            by `AlexNet`.
 
     Returns:
         `ColorScores`.
@@ -140,9 +140,8 @@ def conv1_kernels(trained):
     Raises:
         ValueError: if the model has no conv1.
     """
-    model, variant = trained, getattr(trained, "variant", None)
-    if not isinstance(trained, keras.Model):
-        model, variant = trained.load_model(), trained.recipe.variant
+    network = Network.of(trained)
+    model, architecture = network.model, network.architecture
     layers = {layer.name: layer for layer in model.layers}
     first = [layers[n] for n in ("conv1", "conv1a", "conv1b") if n in layers]
     if not first:
@@ -161,7 +160,7 @@ def conv1_kernels(trained):
             f"{model.name} sees images of {channels} channels; kernels can "
             "be drawn of gray or RGB ones."
         )
-    architecture = VARIANTS.get(variant or model.name)
+    architecture = architecture or VARIANTS.get(model.name)
     if architecture and architecture.preprocessing.channel_order == "BGR":
         towers = [kernels[..., ::-1] for kernels in towers]
     return towers

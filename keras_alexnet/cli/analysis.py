@@ -115,7 +115,7 @@ def _to_file(parser, default, kind=picture):
 
 def _open(path):
     load_tensorflow()
-    from keras_alexnet.runs.open_trained import open_trained
+    from keras_alexnet.runs.network import open_trained
 
     return open_trained(path)
 

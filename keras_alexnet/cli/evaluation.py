@@ -60,7 +60,7 @@ def _add_evaluate(parser):
 def _evaluate(options):
     load_tensorflow()
     from keras_alexnet.evaluation.evaluate import evaluate
-    from keras_alexnet.runs.open_trained import open_trained
+    from keras_alexnet.runs.network import open_trained
 
     evaluation = evaluate(
         [open_trained(path) for path in options.networks],
@@ -118,7 +118,7 @@ def _predict(options):
     load_tensorflow()
     from keras_alexnet.data.folders import find_images
     from keras_alexnet.evaluation.predict import iter_predictions
-    from keras_alexnet.runs.open_trained import open_trained
+    from keras_alexnet.runs.network import open_trained
 
     if hasattr(sys.stdout, "reconfigure"):
         # Names of files need not be UTF-8; a program gets their own bytes.

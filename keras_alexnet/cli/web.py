@@ -60,7 +60,7 @@ def _add_demo(parser):
 
 def _demo(options):
     load_tensorflow()
-    from keras_alexnet.runs.open_trained import open_trained
+    from keras_alexnet.runs.network import open_trained
     from keras_alexnet.web.demo import Demo
     from keras_alexnet.web.demo_server import DemoServer
 

@@ -83,7 +83,7 @@ def _export(options):
     checked_format(options.to_file, options.format, options.quantize)
     load_tensorflow()
     from keras_alexnet.export.export_model import export_model
-    from keras_alexnet.runs.open_trained import open_trained
+    from keras_alexnet.runs.network import open_trained
 
     trained = open_trained(options.network)
     say(

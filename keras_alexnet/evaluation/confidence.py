@@ -9,6 +9,7 @@ from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.image_source import Source
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.scores import score_batches
+from keras_alexnet.runs.network import Network
 
 
 class Answer(NamedTuple):
@@ -65,7 +66,7 @@ def sure_answers(run, examples, count):
     """
     bad = SkippedFiles(len(examples), 1.0)
     predicted, probabilities, is_read = [], [], []
-    for scores, read in score_batches([run], examples, bad):
+    for scores, read in score_batches([Network.of(run)], examples, bad):
         predicted.append(scores.argmax(axis=1))
         probabilities.append(scores.max(axis=1))
         is_read.append(read)

@@ -10,6 +10,7 @@ from keras_alexnet.evaluation.held_out import held_out
 from keras_alexnet.evaluation.scores import class_orders
 from keras_alexnet.evaluation.scores import score_batches
 from keras_alexnet.files import replacing
+from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.table import Table
 
@@ -159,7 +160,8 @@ def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
     """Test a network, or several whose predictions are averaged.
 
     Args:
-        trained: A `Run`, or what `open_trained` gives, or a list of them:
+        trained: What `open_trained` gives or takes, or a Keras model with
+            trained weights, as in `preprocessor`; or a list of them:
             networks of the same classes, each of which is shown the images as
             it was trained on them (Section 6).
         data: Data set to test on, as in `datasets.test_examples`, or
@@ -182,7 +184,7 @@ def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
         ValueError: if the data are not usable, more files are unreadable, or
             the networks' classes differ.
     """
-    networks = _listed(trained)
+    networks = [Network.of(each) for each in _listed(trained)]
     class_orders(networks)  # refuses other classes before it reads anything
     tests = held_out(networks, data)
     examples = tests.examples
@@ -195,8 +197,8 @@ def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
 
 def count_answers(trained, examples, skipped, ten_crops=False):
     """The `Evaluation` of examples; bad files are told to `skipped`."""
-    networks = _listed(trained)
-    names = networks[0].class_names
+    networks = [Network.of(each) for each in _listed(trained)]
+    names = networks[0].names
     confusion, top5_correct = np.zeros((len(names), len(names)), int), 0
     first = 0
     for scores, read in score_batches(networks, examples, skipped, ten_crops):

@@ -158,7 +158,7 @@ def held_out(networks, data):
     """The test examples for networks of the same classes.
 
     Args:
-        networks: List of `Run` or `ModelFile`.
+        networks: List of `Network`.
         data: As in `evaluate`.
 
     Returns:
@@ -167,7 +167,7 @@ def held_out(networks, data):
     Raises:
         ValueError: if there are none, or they are of other classes.
     """
-    names = networks[0].class_names
+    names = networks[0].names
     if data is None:
         return _own_tests(networks)
     if isinstance(data, Examples):
@@ -201,7 +201,7 @@ def _without_trained_on(networks, examples):
 
 def _trained_on(networks):
     """Digests of what any of the networks has seen but was not to test on."""
-    runs = [network for network in networks if isinstance(network, Run)]
+    runs = [network.run for network in networks if network.run]
     records = [DataRecord.read(run.folder) for run in runs]
     seen = [r.trained_on - r.held_out for r in records if r]
     return set().union(*seen)
@@ -210,12 +210,13 @@ def _trained_on(networks):
 def _own_tests(networks):
     """What networks of the same data held out."""
     for network in networks:
-        if not isinstance(network, Run):
+        if network.run is None:
+            name = f"The file {network.path!r}" if network.path else "A model"
             raise ValueError(
-                f"The file {network.path!r} has no test images of its own; "
-                "say what to test on (--data)."
+                f"{name} has no test images of its own; say what to test on "
+                "(--data)."
             )
-    first, *others = (own_tests(network) for network in networks)
+    first, *others = (own_tests(network.run) for network in networks)
     if others and len({_digests(tests) for tests in (first, *others)}) > 1:
         raise ValueError(
             "The runs do not share their test images, and what one is tested "

@@ -12,8 +12,9 @@ from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.scores import score_batches
-from keras_alexnet.runs.network import are_in_memory
-from keras_alexnet.runs.network import preprocessor
+from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.preprocessor import are_paths
+from keras_alexnet.runs.preprocessor import each_image
 
 # ImageNet's training images are called n01440764_10026.JPEG.
 SYNSET_IN_NAME = re.compile(r"n\d{8}(?=_)")
@@ -38,7 +39,8 @@ def predict(trained, images, top=5, ten_crops=False):
     """The most probable classes of images.
 
     Args:
-        trained: A `Run`, or what `open_trained` gives.
+        trained: What `open_trained` gives or takes, or a Keras model with
+            trained weights, as in `preprocessor`.
         images: Paths of image files, of folders of them, and patterns, as in
             `find_images`; or images in memory, as `preprocessor` takes them.
         top: How many classes to name.
@@ -84,20 +86,21 @@ def iter_predictions(trained, images, top=5, ten_crops=False):
         print(file, error or top[0])
     ```
     """
-    if are_in_memory(images):
-        images = preprocessor(trained).squares(images)
-        files = [f"image {number}" for number in range(len(images))]
-    else:
+    network, images = Network.of(trained), each_image(images)
+    if are_paths(images):
         files = find_images(images)
         images = np.array(files, str)
-    return _predictions(trained, images, files, top, ten_crops)
+    else:
+        images = network.preprocessor.squares(images)
+        files = [f"image {number}" for number in range(len(images))]
+    return _predictions(network, images, files, top, ten_crops)
 
 
-def _predictions(trained, images, files, top, ten_crops):
+def _predictions(network, images, files, top, ten_crops):
     labels = np.zeros(len(files), int)
-    examples = Examples(images, labels, trained.class_names)
+    examples = Examples(images, labels, network.names)
     bad = SkippedFiles(len(files), 1.0)  # all may be bad
-    batches = score_batches([trained], examples, bad, ten_crops)
+    batches = score_batches([network], examples, bad, ten_crops)
     files = iter(files)
     for scores, read in batches:
         orders = np.argsort(-scores, axis=1, kind="stable")[:, :top]
@@ -108,7 +111,7 @@ def _predictions(trained, images, files, top, ten_crops):
             if not good:
                 yield Prediction(file, [], _reason(file, bad))
                 continue
-            named = [(trained.class_names[i], float(each[i])) for i in order]
+            named = [(network.names[i], float(each[i])) for i in order]
             yield Prediction(file, named, None)
 
 

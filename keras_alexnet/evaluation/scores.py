@@ -21,7 +21,7 @@ def score_batches(networks, examples, skipped, ten_crops=False):
     """The probabilities of all classes for examples, batch after batch.
 
     Args:
-        networks: List of `Run` or `ModelFile`, of the same classes.
+        networks: List of `Network`, of the same classes.
         examples: `Examples`, whose labels do not matter.
         skipped: `SkippedFiles` that bad files are told to.
         ten_crops: Boolean, whether the predictions for ten crops of the
@@ -70,7 +70,7 @@ def score_batches(networks, examples, skipped, ten_crops=False):
 
 def _predictor(network, order, ten_crops):
     """A function from the pipeline's inputs to probabilities."""
-    model, to_input = network.load_model(), network.pixels_to_input()
+    model, to_input = network.model, network.to_input
     crop_pixels = network.sizes["crop_pixels"]
 
     def predict(images, flips, shifts):
@@ -106,8 +106,8 @@ def class_orders(networks):
     Raises:
         ValueError: if they are not the same classes.
     """
-    wanted = networks[0].class_names
-    return [_order(network.class_names, wanted) for network in networks]
+    wanted = networks[0].names
+    return [_order(network.names, wanted) for network in networks]
 
 
 def _order(class_names, wanted):

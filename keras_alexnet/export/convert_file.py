@@ -10,7 +10,7 @@ from keras_alexnet.export.torch_files import write_pth
 from keras_alexnet.export.torch_files import write_safetensors
 from keras_alexnet.files import replacing
 from keras_alexnet.models.convert_weights import convert_weights
-from keras_alexnet.runs.open_trained import open_trained
+from keras_alexnet.runs.network import open_trained
 from keras_alexnet.weights.assign import grouped_weights
 from keras_alexnet.weights.published import is_alias
 

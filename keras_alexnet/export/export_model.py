@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import keras
 
+from keras_alexnet.export.description import input_text
+from keras_alexnet.export.description import output_text
 from keras_alexnet.export.formats import FORMATS
 from keras_alexnet.export.formats import checked_format
 from keras_alexnet.export.saved_model import save_model
@@ -62,7 +64,7 @@ def export_model(trained, to_file, format=None, quantize=False):
     before it takes its place.
 
     Args:
-        trained: A `Run`, what `open_trained` gives, or a Keras model.
+        trained: What `open_trained` gives or takes, or a Keras model.
         to_file: Path to write. Its ending tells the format: `.keras`,
             `.onnx`, `.tflite` (LiteRT), `.xml` (OpenVINO, with a `.bin`
             beside it), none for the folder of a SavedModel. An export that
@@ -103,14 +105,14 @@ def export_model(trained, to_file, format=None, quantize=False):
         size_bytes = sum(path.stat().st_size for path in files)
         _put_in_place(written, to_file, files)
     title = FORMATS[name].title + (", 8-bit weights" if quantize else "")
-    output = network.output_text()
+    output = output_text(network)
     if of_photos is not None:
         output += (
             "; its serve_image_bytes takes image files as they are "
             f"(difference {of_photos:.1e})"
         )
     return Export(
-        to_file, title, size_bytes, difference, network.input_text(), output
+        to_file, title, size_bytes, difference, input_text(network), output
     )
 
 
@@ -127,7 +129,8 @@ def _check_network(network, name):
             f"The network computes in {', '.join(sorted(types))}; make it "
             "anew under the policy float32 and give it the same weights."
         )
-    if name == "keras" and network.mean_image is not None:
+    to_input = network.to_input
+    if name == "keras" and to_input and to_input.mean_image is not None:
         raise ValueError(
             "The network was trained with a mean image, for which a .keras "
             "file has no place; keep the run folder, or export a SavedModel."

@@ -11,9 +11,10 @@ import json
 import keras
 import tensorflow as tf
 
+from keras_alexnet.export.description import input_text
 from keras_alexnet.export.formats import MARK
-from keras_alexnet.runs.network import TOP
 
+TOP = 5  # how many classes `serve_image_bytes` names
 # Pillow's convert("L"): weights of ITU-R 601-2 in 16 bits (its Convert.c).
 GRAY = (19595, 38470, 7471)
 
@@ -38,7 +39,9 @@ def save_model(network, folder):
         functools.partial(network.model, training=False),
         [tf.TensorSpec(shape, "float32", name="image")],
     )
+    resize_pixels = None
     if network.takes_files:
+        resize_pixels = network.sizes["resize_pixels"]
         archive.add_endpoint(
             "serve_image_bytes",
             functools.partial(_answer, network),
@@ -49,8 +52,8 @@ def save_model(network, folder):
     extra.mkdir()
     facts = {
         "class_names": network.class_names,
-        "input": network.input_text(),
-        "resize_pixels": network.resize_pixels,
+        "input": input_text(network),
+        "resize_pixels": resize_pixels,
     }
     (extra / MARK).write_text(
         json.dumps(facts, indent=2) + "\n", encoding="utf-8"
@@ -59,9 +62,10 @@ def save_model(network, folder):
 
 def _answer(network, image_bytes):
     """The outputs of `serve_image_bytes`."""
-    side, channels = network.crop_pixels, network.model.input_shape[-1]
+    sizes = network.sizes
+    side, channels = sizes["crop_pixels"], sizes["channels"]
     crops = tf.map_fn(
-        functools.partial(_cropped, network.resize_pixels, side, channels),
+        functools.partial(_cropped, **sizes),
         image_bytes,
         fn_output_signature=tf.TensorSpec((side, side, channels), tf.uint8),
     )
@@ -83,7 +87,7 @@ def _answer(network, image_bytes):
     }
 
 
-def _cropped(resize_pixels, crop_pixels, channels, data):
+def _cropped(data, resize_pixels, crop_pixels, channels):
     """The center of an image file."""
     image = tf.cond(
         tf.io.is_jpeg(data),

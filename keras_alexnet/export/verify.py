@@ -74,7 +74,7 @@ def verify(network, form, path, quantized=False):
 def _samples(network):
     """Images as the network is fed them, and, if known how, as files."""
     if network.to_input is not None:
-        pixels = (network.resize_pixels or network.crop_pixels) * 4 // 3
+        pixels = network.recipe.resize_pixels * 4 // 3
         photos = [_photo(seed, pixels) for seed in range(SAMPLES)]
         return network.preprocessor(photos), photos
     # Where the size is free, the paper's net's.

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_alexnet.export.description import input_text
+
 # Weights of more values are kept out of the conversion.
 LARGE = 2**20
 
@@ -63,7 +65,7 @@ def write_onnx(network, path):
     proto = onnx.load(path)
     _put(proto.graph, large)
     names = json.dumps(network.class_names)
-    facts = {"class_names": names, "input": network.input_text()}
+    facts = {"class_names": names, "input": input_text(network)}
     onnx.helper.set_model_props(proto, facts)
     onnx.save(proto, path)
 

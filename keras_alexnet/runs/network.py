@@ -1,157 +1,39 @@
-"""A trained network as others need it, and the way to it from a photo."""
+"""A trained network: of a run folder, of a file, or in memory."""
 
+import functools
 import os
-from dataclasses import dataclass
+import pathlib
 
 import keras
 import numpy as np
-from PIL import Image
 
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import imagenet
-from keras_alexnet.data import transforms
-from keras_alexnet.data.datasets import Examples
-from keras_alexnet.data.decode import BadImageError
-from keras_alexnet.data.decode import converted
-from keras_alexnet.data.decode import read_picture
-from keras_alexnet.data.image_source import small_picture
 from keras_alexnet.data.preprocessing import PixelsToInput
-from keras_alexnet.runs.open_trained import open_trained
+from keras_alexnet.models.convert_weights import convert_weights
+from keras_alexnet.runs.preprocessor import Preprocessor
+from keras_alexnet.runs.recipe import Recipe
+from keras_alexnet.runs.run import Run
+from keras_alexnet.weights.published import is_alias
 
-TOP = 5  # how many classes `serve_image_bytes` names
 
-
-@dataclass(frozen=True)
-class Network:
-    """A Keras model and how it is fed.
+def open_trained(path):
+    """A `Run` of a run folder, or the network in a file of weights.
 
     Args:
-        model: The model.
-        class_names: Names of the classes, or `None`.
-        resize_pixels: The short side of an image before the center is cut
-            out of it, or `None`.
-        to_input: `PixelsToInput`; `None` if it is not known what values the
-            network is fed.
-    """
+        path: Path of a folder that `keras-alexnet train` has written, or of
+            a file that `convert_weights` reads, or the alias of a published
+            one.
 
-    model: keras.Model
-    class_names: tuple | None = None
-    resize_pixels: int | None = None
-    to_input: PixelsToInput | None = None
-
-    @classmethod
-    def of(cls, trained):
-        """The network of a `Run`, of a model file, or of a Keras model."""
-        if hasattr(trained, "pixels_to_input"):
-            return cls(
-                trained.load_model(),
-                tuple(trained.class_names),
-                trained.sizes["resize_pixels"],
-                trained.pixels_to_input(),
-            )
-        if not isinstance(trained, keras.Model):
-            raise ValueError(
-                "`trained` must be a run, a model file or a Keras model, as "
-                "`keras_alexnet.open_trained(path)` gives them. Received: "
-                f"{type(trained).__name__}"
-            )
-        if not getattr(trained, "checks_range", False):
-            return cls(trained)  # of whatever images
-        _, height, width, _ = trained.input_shape
-        if height is None or height != width:
-            return cls(trained)
-        names = trained.class_names
-        return cls(
-            trained,
-            names and tuple(names),
-            trained.resize_pixels,
-            PixelsToInput(trained.variant),
-        )
-
-    @property
-    def takes_files(self):
-        """Whether enough is known to answer image files as they are."""
-        known = (self.class_names, self.resize_pixels, self.to_input)
-        return all(fact is not None for fact in known)
-
-    @property
-    def crop_pixels(self):
-        """Side of the image that the network sees."""
-        return self.model.input_shape[1]
-
-    @property
-    def preprocessor(self):
-        """The `Preprocessor` of its images."""
-        return Preprocessor(
-            self.resize_pixels or self.crop_pixels,
-            self.crop_pixels,
-            self.model.input_shape[-1],
-            self.to_input,
-        )
-
-    @property
-    def mean_image(self):
-        """What is subtracted in place of a mean color, or `None`."""
-        return None if self.to_input is None else self.to_input.mean_image
-
-    def input_text(self):
-        """What the network expects, in words."""
-        shape = ("batch", *self.model.input_shape[1:])
-        return f"float32 {_bracketed(shape)}, {self.values_text()}"
-
-    def values_text(self):
-        """What the values of an input are, in words."""
-        if self.to_input is None:
-            return "values as in its training"
-        facts = get_architecture(self.to_input.variant).preprocessing
-        count = len(facts.mean)
-        order = "gray" if count == 1 else facts.channel_order
-        text = f"{order} of 0..255"
-        if facts.scale != 1:
-            text += f", divided by {1 / facts.scale:g}"
-        if self.mean_image is not None:
-            text += ", minus the center of the run's mean_image.npy"
-        elif any(facts.mean):
-            text += f", minus {_listed(facts.mean)}"
-        if any(value != 1 for value in facts.std[:count]):
-            text += f", divided by {_listed(facts.std)}"
-        return text
-
-    def output_text(self):
-        """What the network gives, in words."""
-        shape = _bracketed(("batch", *self.model.output_shape[1:]))
-        last = getattr(self.model.layers[-1], "activation", None)
-        softmax = last is keras.activations.softmax
-        text = f"{'probabilities' if softmax else 'outputs'} {shape}"
-        if self.class_names and len(self.class_names) <= TOP:
-            text += f" of {', '.join(self.class_names)}"
-        return text
-
-
-def _bracketed(shape):
-    return f"({', '.join(str(side or 'any') for side in shape)})"
-
-
-def _listed(values):
-    return "/".join(f"{value:g}" for value in values)
-
-
-def class_place(trained, class_name, probabilities):
-    """The place of a class; of the most probable if it has no name.
+    Returns:
+        A `Run` or a `Network`, which can be asked the same.
 
     Raises:
-        ValueError: if there is no such class.
+        ValueError: if it is neither.
     """
-    names, places = trained.class_names, imagenet.places(trained.class_names)
-    if class_name is None:
-        return int(np.argmax(probabilities))
-    if class_name not in places:
-        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise ValueError(
-            f"There is no class {class_name!r}; the {len(names)} classes are "
-            f"{shown}."
-        )
-    return places[class_name]
+    if os.path.isdir(path) and not is_alias(path):
+        return Run(path)
+    return _of_file(os.fspath(path))
 
 
 def preprocessor(trained):
@@ -175,137 +57,229 @@ def preprocessor(trained):
     >>> prepared(np.zeros((48, 64, 3), "uint8")).shape
     (1, 32, 32, 3)
     """
-    if isinstance(trained, str | os.PathLike):
-        trained = open_trained(trained)
-    if hasattr(trained, "pixels_to_input"):  # its weights are not needed
-        return Preprocessor(
-            *map(trained.sizes.get, ("resize_pixels", "crop_pixels")),
-            trained.sizes["channels"],
-            trained.pixels_to_input(),
-        )
-    network = Network.of(trained)
-    if network.to_input is None:
-        raise ValueError(
-            "It is not known how the images of this model are prepared; "
-            "expected a trained network, or a model with weights that "
-            "`AlexNet` or `convert_weights` loaded."
-        )
-    return network.preprocessor
+    return Network.of(trained).preprocessor
 
 
-class Preprocessor:
-    """Makes of images what a network is fed; see `preprocessor`.
+class Network:
+    """A trained network: its model, its classes, and how images are fed to it.
 
     Args:
-        resize_pixels: The short side of an image is resized to this.
-        crop_pixels: Side of the square in the middle that the network sees.
-        channels: Of the network's images, 3 or 1.
-        to_input: `PixelsToInput`.
-
-    Call arguments:
-        images: An image or several: paths of image files, their bytes,
-            Pillow's pictures, `uint8` arrays `(height, width)` or `(height,
-            width, channels)` of 0..255, a list of such, or an array with one
-            axis more. RGB; gray ones are shown in all three channels.
-
-    Output shape:
-        `(images, crop_pixels, crop_pixels, channels)`, `float32`.
+        load_model: Function that gives the model with its weights. It takes
+            arguments of `AlexNet`, with which the model is made anew.
+        recipe: The `Recipe` it was trained by, or one that says its variant
+            and the sizes of its images; `None` of a model that does not say
+            how its images are prepared.
+        class_names: Names of the classes, or `None`.
+        architecture: The `Architecture`, or `None`.
+        pixels_to_input: Function that gives the layer which makes of pixels
+            what the network was trained on.
+        run: The `Run` that it is of, or `None`.
+        path: Path of the file that it was read from, or `None`.
     """
 
-    def __init__(self, resize_pixels, crop_pixels, channels, to_input):
-        self.resize_pixels = resize_pixels
-        self.crop_pixels = crop_pixels
-        self.channels = channels
-        self.to_input = to_input
+    def __init__(
+        self,
+        load_model,
+        recipe=None,
+        class_names=None,
+        architecture=None,
+        pixels_to_input=lambda: None,
+        run=None,
+        path=None,
+    ):
+        self.load_model = load_model
+        self._recipe = recipe
+        self.class_names = class_names
+        self.architecture = architecture
+        self.pixels_to_input = pixels_to_input
+        self.run = run
+        self.path = path
+        self.results = run.results if run else {}
 
-    def __call__(self, images):
-        return self.prepared(self.crops(images))
-
-    def crops(self, images):
-        """The `uint8` squares that the network sees, as one array.
+    @classmethod
+    def of(cls, trained):
+        """The network of what `open_trained` gives or takes, or of a model.
 
         Raises:
-            ValueError: if one cannot be read, or is no image.
+            ValueError: if it is none of these.
         """
-        return transforms.center_crop(self.squares(images), self.crop_pixels)
+        if isinstance(trained, str | os.PathLike):
+            trained = open_trained(trained)
+        if isinstance(trained, cls):
+            return trained
+        if isinstance(trained, Run):
+            return cls(
+                trained.load_model,
+                trained.recipe,
+                tuple(trained.class_names),
+                trained.architecture,
+                trained.pixels_to_input,
+                run=trained,
+            )
+        if not isinstance(trained, keras.Model):
+            raise ValueError(
+                "`trained` must be a run, a model file or a Keras model, as "
+                "`keras_alexnet.open_trained(path)` gives them. Received: "
+                f"{type(trained).__name__}"
+            )
+        return _of_model(trained)
 
-    def squares(self, images):
-        """As `crops`, of all that lies within `resize_pixels` (Section 2)."""
-        squares = [self._square(image) for image in each_image(images)]
-        if not squares:
-            raise ValueError("There are no images in an empty list.")
-        return np.stack(squares)
+    @functools.cached_property
+    def model(self):
+        """The Keras model with its trained weights, loaded once."""
+        return self.load_model()
 
-    def prepared(self, crops):
-        """What the network is fed of its crops."""
-        flips = np.zeros(len(crops), "uint8")
-        shifts = np.zeros((len(crops), self.channels), "float32")
-        return np.asarray(self.to_input(crops, flips, shifts))
+    @functools.cached_property
+    def to_input(self):
+        """`PixelsToInput`, or `None` if it is not known what it is fed."""
+        return self.pixels_to_input()
 
-    def _square(self, image):
-        pixels = self.resize_pixels
-        small = read_as(image, self.channels, small_picture, pixels)
-        return transforms.center_crop(small, pixels)
+    @property
+    def recipe(self):
+        """The `Recipe`.
+
+        Raises:
+            ValueError: if it is not known how its images are prepared.
+        """
+        return self._known(self._recipe)
+
+    @property
+    def sizes(self):
+        """How images are cut for the network, as `pipeline` takes it."""
+        return self.recipe.sizes
+
+    @property
+    def channels(self):
+        """Channels of the network's images: 3, or 1 for gray."""
+        return self.sizes["channels"]
+
+    @property
+    def preprocessor(self):
+        """The `Preprocessor` of its images.
+
+        Raises:
+            ValueError: if it is not known how they are prepared.
+        """
+        return Preprocessor(**self.sizes, to_input=self._known(self.to_input))
+
+    @property
+    def takes_files(self):
+        """Whether enough is known to answer image files as they are."""
+        return None not in (self.class_names, self._recipe)
+
+    def place_of(self, class_name, probabilities):
+        """The place of a class; of the most probable if `None` is asked for.
+
+        Raises:
+            ValueError: if there is no such class.
+        """
+        if class_name is None:
+            return int(np.argmax(probabilities))
+        names, places = self.names, imagenet.places(self.names)
+        if class_name not in places:
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise ValueError(
+                f"There is no class {class_name!r}; the {len(names)} classes "
+                f"are {shown}."
+            )
+        return places[class_name]
+
+    @property
+    def names(self):
+        """Names of the classes; "class 0" and so on of those without."""
+        if self.class_names is not None:
+            return self.class_names
+        return _numbered(self.model.output_shape[-1])
+
+    def _known(self, fact):
+        if fact is None:
+            raise ValueError(
+                "It is not known how the images of this model are prepared; "
+                "expected a trained network, or a model with weights that "
+                "`AlexNet` or `convert_weights` loaded."
+            )
+        return fact
 
 
-def are_in_memory(images):
-    """Whether images are there as such, not only their paths."""
-    if isinstance(images, Examples | Image.Image | bytes):
-        return not isinstance(images, Examples)
-    if isinstance(images, str | os.PathLike):
-        return False
-    if isinstance(images, np.ndarray) and images.dtype.kind not in "USO":
-        return True
-    return not all(isinstance(each, str | os.PathLike) for each in images)
+def _of_model(model, path=None):
+    """The network of a Keras model, with what the model says of itself."""
+    architecture = recipe = None
+    variant = getattr(model, "variant", None)
+    if variant is not None:
+        architecture = get_architecture(variant)
 
+    def load_model(**kwargs):
+        if not kwargs:
+            return model
+        return convert_weights(model, variant, **kwargs)
 
-def each_image(images):
-    """A list of the images in one of the forms that `Preprocessor` takes."""
-    if isinstance(images, np.ndarray) and images.dtype.kind not in "USO":
-        is_one = images.ndim == 2 or (
-            images.ndim == 3 and images.shape[-1] in (1, 3)
-        )
-        return [images] if is_one else list(images)
-    if isinstance(images, str | os.PathLike | bytes | Image.Image):
-        return [images]
-    return list(images)
+    def pixels_to_input():
+        return recipe and PixelsToInput(variant)
 
-
-def read_as(image, channels, then=None, *args):
-    """An image of any form as a picture of Pillow's, or what is made of it.
-
-    Args:
-        image: A path, the bytes of a file, a picture of Pillow's or an array.
-        channels: 3 for RGB, 1 for gray.
-        then: Function of the picture and `args`, if not it is wanted.
-
-    Raises:
-        ValueError: if it cannot be read, or is no image.
-    """
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(_checked_array(image))
-    is_path = isinstance(image, str | os.PathLike)
-    then = then or (lambda picture: picture)
-    try:
-        if isinstance(image, Image.Image):
-            return then(converted(image, channels), *args)
-        if is_path or isinstance(image, bytes):
-            return read_picture(image, channels, then=lambda p: then(p, *args))
-    except BadImageError as error:
-        name = repr(os.fspath(image)) if is_path else "An image"
-        raise ValueError(f"{name}: {error}.") from error
-    raise ValueError(
-        "Images are paths, bytes of image files, Pillow's pictures or uint8 "
-        f"arrays. Received: {type(image).__name__}"
+    if getattr(model, "checks_range", False) or path is not None:
+        recipe = _recipe_of(model, path)
+    names = getattr(model, "class_names", None)
+    return Network(
+        load_model,
+        recipe,
+        names and tuple(names),
+        architecture,
+        pixels_to_input,
+        path=path,
     )
 
 
-def _checked_array(image):
-    shape = image.shape[:2] if image.shape[2:] == (1,) else image.shape
-    if image.dtype != "uint8" or shape[2:] not in ((), (3,)) or 0 in shape:
+def _recipe_of(model, path):
+    """How a model's images are prepared, as far as that is known."""
+    height, width, channels = model.input_shape[1:]
+    expected = get_architecture(model.variant).input_shape[-1]
+    if height is None or height != width or channels != expected:
+        return None
+    return Recipe(
+        model.name if path is None else pathlib.PurePath(path).stem,
+        data="",
+        variant=model.variant,
+        padding=model.padding,
+        resize_pixels=model.resize_pixels or _resize_pixels(height),
+        crop_pixels=height,
+        color_noise=0.0,
+    )
+
+
+def _of_file(path):
+    """The network in a file of weights, which must say how it is fed."""
+    network = _of_model(convert_weights(path), path)
+    model = network.model
+    height, width, channels = model.input_shape[1:]
+    if height != width:
         raise ValueError(
-            "An image must be a uint8 array (height, width) or (height, "
-            "width, 3) of 0..255. Received: "
-            f"{image.dtype} {image.shape}"
+            f"{path!r} sees images of {width}x{height} pixels; expected a "
+            "square."
         )
-    return image.reshape(shape)
+    if network._recipe is None:
+        expected = network.architecture.input_shape[-1]
+        raise ValueError(
+            f"{path!r} sees images of {channels} channels; those of "
+            f"{model.variant} have {expected}."
+        )
+    classes = model.output_shape[-1]
+    if network.class_names is None:
+        # The published files are all of ILSVRC-2012.
+        is_imagenet = classes == 1000
+        names = imagenet.class_names() if is_imagenet else _numbered(classes)
+        network.class_names = tuple(names)
+    if len(network.class_names) != classes:
+        raise ValueError(
+            f"{path!r} is damaged: it has {classes} classes and "
+            f"{len(network.class_names)} names for them."
+        )
+    return network
+
+
+def _resize_pixels(crop):
+    # Section 2, Caffe and torchvision: 256, of which 224 or 227 are cut out.
+    return 256 if crop in (224, 227) else crop
+
+
+def _numbered(count):
+    return tuple(f"class {number}" for number in range(count))

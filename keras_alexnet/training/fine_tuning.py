@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.architectures.variants import layer_names
-from keras_alexnet.runs.open_trained import open_trained
+from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.recipes import RECIPES
 from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.training.trainer import train_once

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_alexnet.runs.open_trained import open_trained
+from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import has_begun
 from keras_alexnet.signals import noted_signals

@@ -10,7 +10,7 @@ from PIL import Image
 from keras_alexnet.analysis.grad_cam import GradCam
 from keras_alexnet.data.decode import read_image
 from keras_alexnet.evaluation.scores import as_probabilities
-from keras_alexnet.runs.network import preprocessor
+from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization.image_grids import DPI
 from keras_alexnet.visualization.image_grids import draw_overlaid
 
@@ -25,29 +25,29 @@ class Demo:
     Safe to be asked from several threads. Nothing is written to the disk.
 
     Args:
-        trained: A `Run` or a file of weights, from `open_trained`.
+        trained: What `open_trained` gives or takes.
 
     Raises:
         ValueError: if a part of it is missing or damaged.
     """
 
     def __init__(self, trained):
-        self._trained = trained
-        self._model = trained.load_model()
-        self._cam = GradCam(trained)
-        self._prepare = preprocessor(trained)
+        self._network = network = Network.of(trained)
+        self._model = network.model
+        self._cam = GradCam(network)
+        self._prepare = network.preprocessor
         # One at a time: two photos of the largest size would take 1 GB, and
         # one uses all cores already.
         self._lock = threading.Lock()
         self._is_finished = False
         # Compiled now, not while somebody waits for the first photo.
-        side = trained.recipe.resize_pixels
-        self._look(np.zeros((side, side, trained.channels), "uint8"))
+        side = network.recipe.resize_pixels
+        self._look(np.zeros((side, side, network.channels), "uint8"))
 
     @property
     def facts(self):
         """What is known of the network: list of pairs of a term and a text."""
-        recipe, names = self._trained.recipe, self._trained.class_names
+        recipe, names = self._network.recipe, self._network.names
         side = recipe.crop_pixels
         changed = "".join(f", {name}" for name in recipe.variations)
         network = f"{recipe.variant}{changed}, sees {side}×{side} pixels"
@@ -57,7 +57,7 @@ class Demo:
             ("Network", network),
             (f"{len(names):,} classes", shown + more),
         ]
-        results = self._trained.results
+        results = self._network.results
         if {"accuracy", "examples"} <= results.keys():
             text = (
                 f"{results['accuracy']:.4f} on {results['examples']:,} images"
@@ -84,7 +84,7 @@ class Demo:
         with self._lock:
             if self._is_finished:
                 raise ConnectionAbortedError
-            top, heat = self._look(read_image(data, self._trained.channels))
+            top, heat = self._look(read_image(data, self._network.channels))
             return {
                 "top": top,
                 "seen": _png(_enlarged(heat.image)),
@@ -107,7 +107,7 @@ class Demo:
         scores = self._model.predict_on_batch(inputs)
         scores = as_probabilities(self._model, scores)[0]
         order = np.argsort(-scores, kind="stable")[:TOP]
-        names = self._trained.class_names
+        names = self._network.names
         top = [(names[place], float(scores[place])) for place in order]
         return top, self._cam(crop, inputs, top[0][0])
 

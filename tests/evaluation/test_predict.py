@@ -121,12 +121,13 @@ def test_good_and_bad_files_come_in_order(run, mixed):
 def test_a_file_without_its_softmax_gives_probabilities(run, mixed, tmp_path):
     logits = run.build_model(classifier_activation=None)
     logits.set_weights(run.load_model().get_weights())
+    # A bare file does not know the resizing.
+    logits.resize_pixels = run.recipe.resize_pixels
     logits.save(tmp_path / "logits.keras")
     photos = find_images(mixed / "blue" / "0?.png")
     expected = [dict(top) for top in ka.predict(run, photos)]
     trained = ka.open_trained(tmp_path / "logits.keras")
-    if trained.sizes != run.sizes:  # a bare file does not know the resizing
-        trained.recipe = run.recipe
+    assert trained.sizes == run.sizes
     found = [dict(top) for top in ka.predict(trained, photos)]
     for one, other in zip(found, expected, strict=True):
         ours = [one[f"class {i}"] for i in range(3)]

@@ -4,10 +4,12 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_alexnet as ka
 from keras_alexnet.export.export_model import export_model
+from keras_alexnet.runs.network import Network
 from keras_alexnet.web.demo import Demo
 
 SIZES = [(48, 64), (32, 32), (90, 33)]
@@ -99,8 +101,6 @@ def test_all_who_look_at_a_photo_agree(network, photos, tmp_path):
 
 
 def test_an_exported_network_agrees(network, photos, tmp_path):
-    import tensorflow as tf
-
     export_model(network, tmp_path / "saved")
     serve = tf.saved_model.load(tmp_path / "saved").signatures["serve"]
     prepare = ka.preprocessor(network)
@@ -121,7 +121,55 @@ def test_gray_images(photos):
     assert prepare.crops(np.asarray(gray)[..., np.newaxis]).shape[-1] == 3
 
 
+def test_images_that_can_be_gone_through_once(network, photos):
+    pixels = np.stack([expected(path) for path in photos])
+    wanted = ka.predict(network, photos)
+    assert ka.predict(network, iter(photos)) == wanted
+    assert ka.predict(network, (Image.open(p) for p in photos)) == wanted
+    maps = ka.features(network, photos, "conv3").values
+    for images in (map(str, photos), map(Image.open, photos)):
+        found = ka.features(network, images, "conv3").values
+        np.testing.assert_array_equal(found, maps)
+    prepare = ka.preprocessor(network)
+    for kind in (list, iter, tf.constant, np.array):
+        np.testing.assert_array_equal(prepare.crops(kind(pixels)), pixels)
+    objects = np.array(photos, object)
+    assert ka.predict(network, objects) == wanted
+
+
+def test_a_model_in_memory_a_file_and_an_alias_are_one_network(
+    photos, tmp_path
+):
+    model = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    model.save(tmp_path / "net.keras")
+    networks = (model, tmp_path / "net.keras", "cifar10", Network.of(model))
+    top = [ka.predict(each, photos, ten_crops=True) for each in networks]
+    assert top[0] == top[1] == top[2] == top[3]
+    heat = [ka.grad_cam(each, photos[0]).values for each in networks]
+    maps = [ka.heat_map(each, photos[2]).values for each in networks]
+    fed = [ka.features(each, photos, "fc10").values for each in networks]
+    examples = ka.Examples(photos, [0, 1, 2], model.class_names)
+    right = [ka.evaluate(each, examples).confusion for each in networks]
+    for found in (heat, maps, fed, right):
+        for other in found[1:]:
+            np.testing.assert_array_equal(other, found[0])
+    with pytest.raises(ValueError, match="A model has no test images"):
+        ka.evaluate(model)
+
+
+def test_where_one_image_is_expected_several_are_refused(network, photos):
+    pixels = np.stack([expected(path) for path in photos])
+    for ask in (ka.grad_cam, ka.heat_map):
+        for images in (photos, pixels):
+            with pytest.raises(ValueError, match="Received"):
+                ask(network, images)
+
+
 WRONG = {
+    "nothing at all": (None, "Received: NoneType"),
+    "a number alone": (3, "Received: int"),
+    "lists of lists": ([[1, 2], [3, 4]], "Received: list"),
+    "an image of four channels": (np.zeros((9, 9, 4), "uint8"), r"\(9, 9, 4"),
     "floats": (np.zeros((9, 9, 3)), "uint8 array"),
     "four channels": ([np.zeros((9, 9, 4), "uint8")], "uint8 array"),
     "nothing": ([], "no images"),
