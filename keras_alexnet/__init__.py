@@ -79,7 +79,15 @@ def __getattr__(name):
         raise AttributeError(
             f"module 'keras_alexnet' has no attribute {name!r}"
         )
-    module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
+    try:
+        module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ImportError(
+            f"`keras_alexnet.{name}` needs TensorFlow, which is not installed; "
+            "install it by `pip install tensorflow`."
+        ) from error
     return getattr(module, name)
 
 

@@ -35,8 +35,8 @@ from keras_alexnet.models.model_parallel import two_device_alexnet as two_device
 from keras_alexnet.paper.check_paper import check_paper as check_paper
 from keras_alexnet.paper.differences import paper_differences as paper_differences
 from keras_alexnet.paper.run_experiment import run_experiment as run_experiment
+from keras_alexnet.runs.network import open_trained as open_trained
 from keras_alexnet.runs.network import preprocessor as preprocessor
-from keras_alexnet.runs.open_trained import open_trained as open_trained
 from keras_alexnet.runs.recipe import Recipe as Recipe
 from keras_alexnet.runs.recipes import RECIPES as RECIPES
 from keras_alexnet.runs.run import Run as Run

@@ -13,7 +13,7 @@ import numpy as np
 from keras_alexnet.data.arrays import read_array
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.folders import find_images
-from keras_alexnet.data.pipeline import evaluation_batches
+from keras_alexnet.data.pipeline import read_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import replacing
 from keras_alexnet.runs.network import Network
@@ -131,7 +131,7 @@ def _batches(trained, examples, layer, skipped):
     network = Network.of(trained)
     model, to_input = network.model, network.to_input
     layers = keras.Model(model.input, layer_output(model, layer))
-    batches = evaluation_batches(
+    batches = read_batches(
         examples,
         batch_size=network.recipe.batch_size,
         skipped=skipped,
@@ -139,9 +139,11 @@ def _batches(trained, examples, layer, skipped):
     )
 
     def run():
+        left = len(examples)
         for inputs, _, weights in batches:
-            read = weights.numpy() > 0
-            values = layers.predict_on_batch(to_input(*inputs))
+            read = weights[:left] > 0
+            left -= len(read)
+            values = layers.predict_on_batch(to_input(*inputs))[: len(read)]
             yield np.asarray(values[read], "<f4"), read
         if len(skipped) and len(skipped) == len(set(map(str, examples.images))):
             file, reason = next(iter(skipped.reasons.items()))

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from keras_alexnet.architectures.rows import Activation
 from keras_alexnet.architectures.rows import Conv
 from keras_alexnet.architectures.rows import LocallyConnected
+from keras_alexnet.evaluation.scores import softmax
 from keras_alexnet.runs.network import Network
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
@@ -86,26 +87,25 @@ class GradCam:
         self._network = network
         model = network.load_model(classifier_activation=None)
         last, self._jump, self._rectified = _last_maps(network.architecture)
-        outputs = [_towers(model, last), model.outputs[0]]
-        self._maps_and_logits = keras.Model(model.input, outputs)
+        towers = _towers(model, last)
+        self._to_maps = keras.Model(model.input, towers)
+        self._to_logits = keras.Model(towers, model.outputs[0])
 
     def __call__(self, crop, inputs, class_name=None):
-        inputs = tf.convert_to_tensor(inputs)
-        with tf.GradientTape() as tape:
-            # Frozen layers leave nothing else to be watched.
-            tape.watch(inputs)
-            maps, logits = self._maps_and_logits(inputs, training=False)
-            probabilities = tf.nn.softmax(logits)[0].numpy()
-            place = self._network.place_of(class_name, probabilities)
-            logit = logits[:, place]
-        gradients = tape.gradient(logit, maps)
+        # Keras unpacks a list of one.
+        towers = keras.tree.flatten(self._to_maps(inputs, training=False))
+        logits = self._to_logits(towers, training=False)
+        probabilities = softmax(ops.convert_to_numpy(logits))[0]
+        place = self._network.place_of(class_name, probabilities)
+        gradients = _gradients(self._to_logits, towers, place)
         maps, gradients = (
-            tf.concat(towers, -1)[0] for towers in (maps, gradients)
+            np.concatenate([ops.convert_to_numpy(t)[0] for t in each], -1)
+            for each in (towers, gradients)
         )
         if not self._rectified:  # the ReLU is behind the pooling: the same
-            maps = tf.nn.relu(maps)
-        weights = tf.reduce_mean(gradients, axis=(0, 1))
-        heat = tf.nn.relu(tf.tensordot(maps, weights, 1)).numpy()
+            maps = np.maximum(maps, 0)
+        weights = gradients.mean(axis=(0, 1))
+        heat = np.maximum(maps @ weights, 0)
         return Heat(
             heat,
             crop,
@@ -113,6 +113,30 @@ class GradCam:
             self._network.names[place],
             float(probabilities[place]),
         )
+
+
+def _gradients(model, values, place):
+    """The gradient of one of a model's outputs by its inputs."""
+
+    def output(values):
+        return model(values, training=False)[0, place]
+
+    match keras.backend.backend():
+        case "jax":
+            import jax
+
+            return jax.grad(output)(values)
+        case "torch":
+            import torch
+
+            values = [value.detach().requires_grad_() for value in values]
+            return torch.autograd.grad(output(values), values)
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)  # layers may be frozen
+        logit = output(values)
+    return tape.gradient(logit, values)
 
 
 def _last_maps(architecture):

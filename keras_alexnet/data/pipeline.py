@@ -1,15 +1,16 @@
 """From examples to batches, for training and for evaluation.
 
-Threads of Python read, decode (in C, without the interpreter's lock) and cut;
-TensorFlow keeps a few batches ahead. Batches stay `uint8`: what makes them
+Threads of Python read, decode (in C, without the interpreter's lock) and cut,
+a few batches ahead. Batches stay `uint8`: what makes them
 four times as large, and is cheap on a GPU, is left to
 `preprocessing.PixelsToInput`.
 """
 
+import collections
+import concurrent.futures
 import weakref
 
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.data.color import IMAGENET_2012
 from keras_alexnet.data.decode import BadImageError
@@ -124,7 +125,7 @@ def training_batches(
         labels = examples.labels[indices]
         return shares.fill(images, flips, shifts, labels, weights)
 
-    steps = tf.data.Dataset.range(first_step * shares.count, tf.int64.max)
+    steps = range(first_step * shares.count, np.iinfo("int64").max)
     return _dataset(steps, batch, source, shares.size, crop_pixels)
 
 
@@ -160,10 +161,58 @@ def evaluation_batches(
     Returns:
         As of `training_batches`, without flips and shifts of color.
     """
-    count = len(examples)
     source = Source(examples, resize_pixels, None, channels, keep)
-    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
     shares = _Shares(batch_size, replicas, local)
+    batch = _evaluation(source, batch_size, crop_pixels, skipped, shares)
+    steps = range(-(-len(examples) // batch_size) * shares.count)
+    size = None if shares.whole else shares.size
+    return _dataset(steps, batch, source, size, crop_pixels)
+
+
+def read_batches(
+    examples,
+    *,
+    batch_size,
+    resize_pixels,
+    crop_pixels,
+    channels=3,
+    skipped=None,
+):
+    """As `evaluation_batches`, arrays of NumPy, and batches of one size.
+
+    So a network is compiled for them once. What the last one lacks are empty
+    images of weight 0.
+
+    Args:
+        examples: As in `evaluation_batches`, as all that is not here.
+        batch_size: The most images in a batch.
+
+    Yields:
+        `((images, flips, shifts), labels, weights)`.
+    """
+    source = Source(examples, resize_pixels, None, channels)
+    count = len(examples)
+    batch_size = max(1, -(-count // max(1, -(-count // batch_size))))
+    shares = _Shares(batch_size, 1, range(1))
+    batch = _evaluation(source, batch_size, crop_pixels, skipped, shares)
+    threads = concurrent.futures.ThreadPoolExecutor(2)
+    try:  # two ahead of whoever takes them
+        begun = collections.deque()
+        for step in range(-(-count // batch_size)):
+            begun.append(threads.submit(batch, step))
+            if len(begun) > 2:
+                yield _in_order(*begun.popleft().result())
+        while begun:
+            yield _in_order(*begun.popleft().result())
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _evaluation(source, batch_size, crop_pixels, skipped, shares):
+    """Function of the number of a batch, which reads it."""
+    examples, count = source.examples, len(source.examples)
+    channels = source.network_channels
+    skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
 
     def batch(step):
         step, rows = shares.of(int(step))
@@ -180,9 +229,7 @@ def evaluation_batches(
         arrays = images, flips, shifts, labels, weights
         return arrays if shares.whole else shares.fill(*arrays)
 
-    steps = tf.data.Dataset.range(-(-count // batch_size) * shares.count)
-    size = None if shares.whole else shares.size
-    return _dataset(steps, batch, source, size, crop_pixels)
+    return batch
 
 
 class _Shares:
@@ -235,6 +282,8 @@ def _read(source, indices, cut, pixels, skipped):
 
 def _dataset(steps, batch, source, batch_size, pixels):
     """The batches of all steps, two ahead of whoever takes them."""
+    import tensorflow as tf
+
     shape = (batch_size, pixels, pixels, source.channels)
     columns = (
         (shape, tf.uint8),
@@ -257,11 +306,16 @@ def _dataset(steps, batch, source, batch_size, pixels):
         arrays = tf.numpy_function(batch, [step], types, stateful=False)
         for array, (shape, _) in zip(arrays, columns, strict=True):
             array.set_shape(shape)
-        images, flips, shifts, labels, weights = arrays
-        return (images, flips, shifts), labels, weights
+        return _in_order(*arrays)
 
+    steps = tf.data.Dataset.range(steps.start, steps.stop)
     # Two at once: one batch's last image does not hold up the next batch.
     dataset = steps.map(load, num_parallel_calls=2).prefetch(2)
     # TensorFlow keeps the functions that it calls, and so the source, for ever.
     weakref.finalize(dataset, source.forget)
     return dataset
+
+
+def _in_order(images, flips, shifts, labels, weights):
+    """What is computed of a batch, as Keras takes it."""
+    return (images, flips, shifts), labels, weights

@@ -1,8 +1,9 @@
 """From pixels of 0..255 to what a network is fed, on any device."""
 
+import sys
+
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import transforms
@@ -30,10 +31,10 @@ def preprocess_input(x, variant="alexnet"):
     """
     architecture = get_architecture(variant)
     facts = architecture.preprocessing
-    if keras.backend.is_keras_tensor(x):
+    if keras.backend.is_keras_tensor(x) or keras.ops.is_tensor(x):
         x = keras.ops.cast(x, "float32")
-    elif tf.is_tensor(x):
-        x = tf.cast(x, tf.float32)
+    elif _is_of_tensorflow(x):  # in a tf.data.Dataset
+        x = sys.modules["tensorflow"].cast(x, "float32")
     else:
         x = np.asarray(x, "float32")
     if x.shape[-1] != len(facts.mean):
@@ -42,6 +43,12 @@ def preprocess_input(x, variant="alexnet"):
             f"last axis. Received: shape={tuple(x.shape)}"
         )
     return _standardized(x, facts)
+
+
+def _is_of_tensorflow(x):
+    """Whether it is a tensor of TensorFlow's, whatever Keras' backend is."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and tensorflow.is_tensor(x)
 
 
 def _standardized(x, facts, mean_image=None):
@@ -56,14 +63,27 @@ def _standardized(x, facts, mean_image=None):
     if mean_image is not None:
         mean = mean_image * np.float32(facts.scale)
     if facts.channel_order == "BGR":
-        x = x[..., ::-1]
+        x = _reversed(x, -1)
         mean = mean if mean_image is None else mean[..., ::-1]
     if facts.scale != 1.0:
         x = x * np.float32(facts.scale)
-    x = x - mean
+    x = x - _like(x, mean)
     if any(std != 1.0 for std in facts.std):
-        x = x / np.array(facts.std[: len(facts.mean)], "float32")
+        x = x / _like(x, np.array(facts.std[: len(facts.mean)], "float32"))
     return x
+
+
+def _reversed(x, axis):
+    """PyTorch has no slices with a negative step."""
+    if keras.ops.is_tensor(x):
+        return keras.ops.flip(x, axis)
+    return x[..., ::-1] if axis == -1 else transforms.flip(x)
+
+
+def _like(x, array):
+    """PyTorch computes with no array of NumPy's."""
+    is_tensor = keras.ops.is_tensor(x)
+    return keras.ops.convert_to_tensor(array) if is_tensor else array
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -105,27 +125,33 @@ class PixelsToInput(keras.layers.Layer):
         self.training_divisor = training_divisor
         if mean_image is not None:
             self.mean_image = np.asarray(mean_image, "float32")
-        self._compiled = tf.function(
-            self.transform, jit_compile=True, autograph=False
-        )
+        self._compiled = None
 
     def call(self, images, flips, shifts, training=False):
         divisor = self.training_divisor if training else 1.0
+        if not _is_of_tensorflow(images):
+            return self.transform(images, flips, shifts, divisor)
+        if self._compiled is None:
+            function = sys.modules["tensorflow"].function
+            self._compiled = function(
+                self.transform, jit_compile=True, autograph=False
+            )
         return self._compiled(images, flips, shifts, divisor)
 
     def transform(self, images, flips, shifts, divisor):
-        """What `call` compiles, in plain operations of TensorFlow."""
+        """What `call` compiles, in plain operations."""
+        # TensorFlow's have the same arguments, and run in a tf.data.Dataset.
+        of_tensorflow = _is_of_tensorflow(images)
+        ops = sys.modules["tensorflow"] if of_tensorflow else keras.ops
         facts = get_architecture(self.variant).preprocessing
-        mirrored = transforms.flip(images)
-        flips = tf.cast(flips, tf.bool)
-        x = tf.where(
-            flips[:, tf.newaxis, tf.newaxis, tf.newaxis], mirrored, images
-        )
+        mirrored = _reversed(images, -2)
+        flips = ops.cast(flips, "bool")
+        x = ops.where(flips[:, None, None, None], mirrored, images)
         channels = len(facts.mean)
-        x = tf.cast(x, tf.float32)
+        x = ops.cast(x, "float32")
         if x.shape[-1] < channels:
-            x = tf.repeat(x, channels, axis=-1)
-        x = x + shifts[:, tf.newaxis, tf.newaxis]
+            x = ops.repeat(x, channels, axis=-1)
+        x = x + shifts[:, None, None]
         mean_image = self.mean_image
         if mean_image is not None:
             mean_image = transforms.center_crop(mean_image, images.shape[1])

@@ -6,11 +6,10 @@ whose predictions are averaged (Section 6), each fed as it was trained.
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.data import imagenet
 from keras_alexnet.data import transforms
-from keras_alexnet.data.pipeline import evaluation_batches
+from keras_alexnet.data.pipeline import read_batches
 
 # More save no time on a CPU (AlexNet: 20 images/s with 32 and with 128), and
 # the memory of larger ones is handed back in pieces: 1.46 GB in place of 1.6.
@@ -45,27 +44,19 @@ def score_batches(networks, examples, skipped, ten_crops=False):
         readers.setdefault(tuple(sizes.items()), []).append(predict)
     left = len(examples)
     largest = min(network.recipe.batch_size for network in networks)
-    largest = min(largest, LARGEST_BATCH)
-    # Batches of one size, the last filled up: compiled once, not twice.
-    batch_size = max(1, -(-left // max(1, -(-left // largest))))
-    batching = {"batch_size": batch_size, "local": range(1), "skipped": skipped}
+    batching = {"batch_size": min(largest, LARGEST_BATCH), "skipped": skipped}
     streams = [
-        evaluation_batches(examples, **batching, **dict(sizes))
-        for sizes in readers
+        read_batches(examples, **batching, **dict(sizes)) for sizes in readers
     ]
-    try:
-        for batches in zip(*streams, strict=True):
-            scores, read = [], True
-            for (inputs, _, weights), predictors in zip(
-                batches, readers.values(), strict=True
-            ):
-                read = read & (weights.numpy() > 0)
-                scores += [predict(*inputs) for predict in predictors]
-            yield np.mean(scores, axis=0)[:left], read[:left]
-            left -= len(read)
-    except tf.errors.OpError:
-        skipped.check()
-        raise
+    for batches in zip(*streams, strict=True):
+        scores, read = [], True
+        for (inputs, _, weights), predictors in zip(
+            batches, readers.values(), strict=True
+        ):
+            read = read & (weights > 0)
+            scores += [predict(*inputs) for predict in predictors]
+        yield np.mean(scores, axis=0)[:left], read[:left]
+        left -= len(read)
 
 
 def _predictor(network, order, ten_crops):
@@ -92,10 +83,11 @@ def _predictor(network, order, ten_crops):
 def as_probabilities(model, scores):
     """What a network gave, also if it has no softmax, as a file may hold it."""
     last = getattr(model.layers[-1], "activation", None)
-    return _softmax(scores) if last is keras.activations.linear else scores
+    return softmax(scores) if last is keras.activations.linear else scores
 
 
-def _softmax(scores):
+def softmax(scores):
+    """The probabilities that logits stand for."""
     exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return exponents / exponents.sum(axis=-1, keepdims=True)
 

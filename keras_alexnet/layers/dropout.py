@@ -1,7 +1,6 @@
 """Dropout (Section 4.2) whose noise is another one on every device."""
 
 import keras
-import tensorflow as tf
 
 PRIME = 1000003  # distance of the seeds of two devices
 
@@ -41,6 +40,8 @@ class Dropout(keras.layers.Dropout):
         replica = _replica()
         if not training or replica is None or not 0 < self.rate < 1:
             return super().call(inputs, training=training)
+        import tensorflow as tf
+
         # keras.random.dropout takes no seed that is a tensor.
         state = tf.cast(self.seed_generator.next(), tf.int32)
         shift = tf.stack([tf.cast(replica, tf.int32) * PRIME, 0])
@@ -59,6 +60,8 @@ def _replica():
     """Which of several replicas this is; `None` if there is one."""
     if keras.backend.backend() != "tensorflow":
         return None
+    import tensorflow as tf
+
     if not tf.distribute.has_strategy():
         return None
     context = tf.distribute.get_replica_context()

@@ -1,11 +1,9 @@
 """`AlexNetModel`, what `AlexNet` returns."""
 
 import keras
-import tensorflow as tf
 
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.layers.local_response_normalization import exporting
-from keras_alexnet.models import replica_steps
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
@@ -46,14 +44,15 @@ class AlexNetModel(keras.Model):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.made_in_scope = tf.distribute.has_strategy()
+        of_tensorflow = keras.backend.backend() == "tensorflow"
+        self.made_in_scope = of_tensorflow and _steps().is_in_scope()
 
     def fit(self, x=None, *args, **kwargs):
         if self.compiled:
             if self._replicas > 1:
-                replica_steps.check_options(self)
+                _steps().check_options(self)
             elif keras.backend.backend() != "tensorflow":
-                replica_steps.check_backend(self)
+                _check_backend(self)
             if self.optimizer.iterations.numpy() == 0:
                 warn_if_unlearnable(self, first_images(x))
         return super().fit(x, *args, **kwargs)
@@ -62,17 +61,17 @@ class AlexNetModel(keras.Model):
     def train_step(self, *args):
         if self._replicas == self.accumulation_steps == 1:
             return super().train_step(*args)
-        return replica_steps.train_step(self, *args, self.accumulation_steps)
+        return _steps().train_step(self, *args, self.accumulation_steps)
 
     def test_step(self, *args):
         if self._replicas == 1:
             return super().test_step(*args)
-        return replica_steps.test_step(self, *args)
+        return _steps().test_step(self, *args)
 
     def predict_step(self, *args):
         if self._replicas == 1:
             return super().predict_step(*args)
-        return replica_steps.predict_step(self, *args)
+        return _steps().predict_step(self, *args)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # The only private name of Keras here. To learn the shapes, Keras 3.15
@@ -81,7 +80,7 @@ class AlexNetModel(keras.Model):
         if iterator is not None and self._replicas > 1 and self.made_in_scope:
             local = self.distribute_strategy.experimental_local_results
             for _, _, batches in iterator:
-                data_batch = tf.nest.map_structure(
+                data_batch = keras.tree.map_structure(
                     lambda value: local(value)[0], next(batches)
                 )
                 break
@@ -115,3 +114,23 @@ class AlexNetModel(keras.Model):
     def export(self, *args, **kwargs):
         with exporting():
             return super().export(*args, **kwargs)
+
+
+def _steps():
+    """What `tf.distribute` needs, and no other backend can import."""
+    from keras_alexnet.models import replica_steps
+
+    return replica_steps
+
+
+def _check_backend(model):
+    """Refuses what is written for TensorFlow.
+
+    Raises:
+        ValueError: if the model is to compute its batches in parts.
+    """
+    if model.accumulation_steps != 1:
+        raise ValueError(
+            "`accumulation_steps` needs Keras' TensorFlow backend; elsewhere "
+            "compile with the optimizer's `gradient_accumulation_steps`."
+        )

@@ -23,7 +23,7 @@ def train_step(model, data, parts=1):
         Dict of the model's metrics.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    total = _sum_over_replicas(_counted(model, x, weight))
+    total = sum_over_replicas(_counted(model, x, weight))
 
     def forward(x, y, weight):
         y_pred = _call(model, x, training=True)
@@ -42,7 +42,7 @@ def test_step(model, data):
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     y_pred = _call(model, x, training=False)
     loss = model.compute_loss(x, y, y_pred, weight, training=False)
-    total = _sum_over_replicas(_counted(model, x, weight))
+    total = sum_over_replicas(_counted(model, x, weight))
     loss = _share(model, loss, x, weight, total)
     return _measured(model, (x, y, weight), y_pred, loss)
 
@@ -77,7 +77,13 @@ def _replicas():
     return tf.distribute.get_replica_context().num_replicas_in_sync
 
 
-def _sum_over_replicas(value):
+def is_in_scope():
+    """Whether a strategy of `tf.distribute` is in force."""
+    return tf.distribute.has_strategy()
+
+
+def sum_over_replicas(value):
+    """The sum of what each of the replicas has."""
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
@@ -211,7 +217,7 @@ def _clipped(optimizer, gradients):
     limits = inner.clipnorm, inner.global_clipnorm, inner.clipvalue
     if _replicas() == 1 or (inner is optimizer and not any(limits)):
         return gradients
-    gradients = _sum_over_replicas(gradients)
+    gradients = sum_over_replicas(gradients)
     scale = 1.0 if inner is optimizer else optimizer.dynamic_scale
     if inner.clipnorm:
         limit = inner.clipnorm * scale
@@ -229,21 +235,8 @@ def _measured(model, data, y_pred, loss):
     x, y, weight = data
     tracker = next((m for m in model.metrics if m.name == "loss"), None)
     if tracker is not None:  # as Keras: the batch's loss, times its images
-        tracker.update_state(_sum_over_replicas(loss), sample_weight=_rows(x))
+        tracker.update_state(sum_over_replicas(loss), sample_weight=_rows(x))
     return model.compute_metrics(x, y, y_pred, weight)
-
-
-def check_backend(model):
-    """Refuses what is written for TensorFlow.
-
-    Raises:
-        ValueError: if the model is to compute its batches in parts.
-    """
-    if model.accumulation_steps != 1:
-        raise ValueError(
-            "`accumulation_steps` needs Keras' TensorFlow backend; elsewhere "
-            "compile with the optimizer's `gradient_accumulation_steps`."
-        )
 
 
 def check_options(model):

@@ -1,10 +1,10 @@
 """A training's whole state on disk, so that it goes on as if never stopped."""
 
+import math
 import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from keras_alexnet.runs.states import StateFolder
@@ -172,13 +172,13 @@ class Checkpoints(keras.callbacks.Callback):
         bad = [
             variable.path
             for variable in self._variables
-            if variable.value.dtype.is_floating
-            and not tf.reduce_all(tf.math.is_finite(variable.value))
+            if "float" in variable.dtype
+            and not ops.all(ops.isfinite(variable.value))
         ]
         bad += [
             name
             for name, value in (logs or {}).items()
-            if not tf.math.is_finite(tf.cast(value, tf.float64))
+            if not math.isfinite(float(value))
         ]
         if bad:
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""

@@ -1,7 +1,7 @@
 """What is measured while a network is trained and validated, exactly."""
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 NAMES = ("loss", "accuracy", "top5_accuracy")
 
@@ -36,33 +36,32 @@ class ImageCounts(keras.metrics.Metric):
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        labels = tf.reshape(tf.cast(y_true, tf.int32), [-1])
-        logits = y_pred
-        if logits.dtype != tf.float64:
-            logits = tf.cast(logits, tf.float32)
-        counts = tf.ones_like(logits[:, 0])
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        logits = ops.convert_to_tensor(y_pred)
+        if keras.backend.standardize_dtype(logits.dtype) != "float64":
+            logits = ops.cast(logits, "float32")
+        counts = ops.ones_like(logits[:, 0])
         if sample_weight is not None:
-            counts = tf.sign(tf.cast(sample_weight, logits.dtype))
-        values = tf.stack(
+            counts = ops.sign(ops.cast(sample_weight, logits.dtype))
+        values = ops.stack(
             [
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
+                ops.sparse_categorical_crossentropy(
+                    labels, logits, from_logits=True
+                ),
                 _among_the_first(labels, logits, 1),
                 _among_the_first(labels, logits, min(5, self.classes)),
-                tf.ones_like(counts),
+                ops.ones_like(counts),
             ]
         )
         # Not multiplied: a blank image's loss may be infinite.
-        values = tf.where(counts > 0, values, tf.zeros_like(values))
-        sums = tf.reduce_sum(tf.cast(values, tf.float64), axis=1)
-        context = tf.distribute.get_replica_context()
-        self.sums.assign_add(
-            context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-        )
+        values = ops.where(counts > 0, values, ops.zeros_like(values))
+        sums = ops.sum(ops.cast(values, self.sums.dtype), axis=1)
+        self.sums.assign_add(_over_replicas(sums))
 
     def result(self):
-        sums = tf.convert_to_tensor(self.sums)
-        means = tf.math.divide_no_nan(sums[:-1], sums[-1])
-        return dict(zip(NAMES, tf.unstack(means), strict=True))
+        sums = ops.convert_to_tensor(self.sums)
+        means = ops.divide_no_nan(sums[:-1], sums[-1])
+        return {name: means[place] for place, name in enumerate(NAMES)}
 
     def get_config(self):
         return {"classes": self.classes, "name": self.name}
@@ -75,10 +74,19 @@ def _among_the_first(labels, logits, k):
     `tf.math.in_top_k` a network that gives the same to all is always right.
     An image with a logit that is not finite has no answers.
     """
-    own = tf.gather(logits, labels[:, tf.newaxis], axis=1, batch_dims=1)
-    places = tf.range(tf.shape(logits)[1])[tf.newaxis]
-    is_before = places < labels[:, tf.newaxis]
+    own = ops.take_along_axis(logits, labels[:, None], axis=1)
+    places = ops.arange(logits.shape[1], dtype="int32")[None]
+    is_before = places < labels[:, None]
     better = (logits > own) | ((logits == own) & is_before)
-    rank = tf.reduce_sum(tf.cast(better, tf.int32), axis=1)
-    is_finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
-    return tf.cast((rank < k) & is_finite, logits.dtype)
+    rank = ops.sum(ops.cast(better, "int32"), axis=1)
+    is_finite = ops.all(ops.isfinite(logits), axis=1)
+    return ops.cast((rank < k) & is_finite, logits.dtype)
+
+
+def _over_replicas(sums):
+    """The sums over all devices of `tf.distribute`."""
+    if keras.backend.backend() != "tensorflow":
+        return sums
+    from keras_alexnet.models.replica_steps import sum_over_replicas
+
+    return sum_over_replicas(sums)

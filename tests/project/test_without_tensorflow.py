@@ -1,0 +1,88 @@
+"""Keras on JAX or on PyTorch, TensorFlow not installed."""
+
+import configparser
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tests" / "support" / "without_tensorflow.py"
+# Python then says of TensorFlow what it says of what is not installed.
+HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
+# Keras averages other windows on PyTorch (keras-team/keras#23233), and so
+# answers otherwise with this network.
+OTHER_POOLING = {"predict_False", "predict_True", "features", "grad_cam"}
+OTHER_POOLING |= {"heat_map", "confusion"}
+
+
+def answers(backend, folder, code=""):
+    """What the networks answer on a backend, in a process of their own."""
+    file = folder / f"{backend}.npz"
+    code += f"import runpy; sys.argv[1:] = [{str(file)!r}]\n"
+    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"import sys\n{code}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
+    )
+    assert run.returncode == 0, run.stderr
+    with np.load(file) as arrays:
+        return dict(arrays), run.stdout
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(tmp_path_factory):
+    return answers("tensorflow", tmp_path_factory.mktemp("tensorflow"))[0]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_all_of_it_works_and_answers_the_same(backend, tmp_path, on_tensorflow):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    found, text = answers(backend, tmp_path, HIDDEN)
+    assert f"{backend}: all of it works; beside it imported: none" in text
+    assert found.keys() == on_tensorflow.keys()
+    for name, expected in on_tensorflow.items():
+        if backend == "torch" and name in OTHER_POOLING:
+            assert found[name].shape == expected.shape
+            continue
+        # Six steps of training make rounding errors larger.
+        share = 1e-4 if name in ("loss", "fit") else 5e-6
+        limit = share * np.abs(expected).max()
+        np.testing.assert_allclose(
+            found[name], expected, rtol=0, atol=limit, err_msg=name
+        )
+
+
+def test_what_needs_tensorflow_says_so():
+    code = HIDDEN + (
+        "import keras_alexnet as ka\n"
+        "for name in ('train', 'export_model', 'two_device_alexnet'):\n"
+        "    try: getattr(ka, name)\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+    )
+    assert run.stdout.splitlines() == [
+        f"`keras_alexnet.{name}` needs TensorFlow, which is not installed; "
+        "install it by `pip install tensorflow`."
+        for name in ("train", "export_model", "two_device_alexnet")
+    ]
+
+
+def test_requirements_are_those_of_the_package_less_tensorflow():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = config["options"]["install_requires"].strip().splitlines()
+    lines = (ROOT / "requirements" / "base.txt").read_text().splitlines()
+    assert lines[1:] == [w for w in wanted if not w.startswith("tensorflow")]
