@@ -7,9 +7,22 @@ from keras_alexnet.layers.local_response_normalization import exporting
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
+from keras_alexnet.models.keras_private import learns_shapes_by
 from keras_alexnet.weights.weight_file import SAVED
 
 
+def _first_share(model, iterator):
+    """The first replica's share of the first batch, where there are several."""
+    if model._replicas == 1 or not model.made_in_scope:
+        return None
+    local = model.distribute_strategy.experimental_local_results
+    _, _, batches = next(iter(iterator))
+    return keras.tree.map_structure(
+        lambda value: local(value)[0], next(batches)
+    )
+
+
+@learns_shapes_by(_first_share)
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class AlexNetModel(keras.Model):
     """What `AlexNet` returns: a functional model with input checks and more.
@@ -72,20 +85,6 @@ class AlexNetModel(keras.Model):
         if self._replicas == 1:
             return super().predict_step(*args)
         return _steps().predict_step(self, *args)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # The only private name of Keras here. To learn the shapes, Keras 3.15
-        # adds up the replicas' shares of a batch, which fails where they are
-        # uneven; one share tells the shapes too.
-        if iterator is not None and self._replicas > 1 and self.made_in_scope:
-            local = self.distribute_strategy.experimental_local_results
-            for _, _, batches in iterator:
-                data_batch = keras.tree.map_structure(
-                    lambda value: local(value)[0], next(batches)
-                )
-                break
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
 
     @property
     def _replicas(self):

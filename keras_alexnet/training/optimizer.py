@@ -7,6 +7,9 @@ import math
 import keras
 from keras import ops
 
+from keras_alexnet.models.keras_private import index_of
+from keras_alexnet.models.keras_private import strategy_of
+
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class PaperSGD(keras.optimizers.SGD):
@@ -113,7 +116,7 @@ class PaperSGD(keras.optimizers.SGD):
         return self.decay
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        index = index_of(self, variable)
         learning_rate, factor = (
             ops.cast(value, variable.dtype)
             for value in (learning_rate, self.conv1_rate)
@@ -140,7 +143,7 @@ class PaperSGD(keras.optimizers.SGD):
 
         if velocity is not None:
             # Where several devices mirror it, the one of the variable's.
-            local = self._distribution_strategy.experimental_local_results
+            local = strategy_of(self).experimental_local_results
             mirrors = local(velocity.value)
             velocity = next(
                 (v for v in mirrors if v.device == variable.device), mirrors[0]

@@ -24,14 +24,21 @@ def functional(model):
     Raises:
         ValueError: if it has none, as a subclassed model.
     """
-    graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "_nodes_by_depth"):
+    return _nodes_and_graph(model)[1]
+
+
+def _nodes_and_graph(model):
+    # A variant's summary needs no Keras.
+    from keras_alexnet.models.keras_private import nodes_of
+
+    try:
+        return nodes_of(model)
+    except AttributeError as error:
         raise ValueError(
             f"{model!r} has no graph of layers to follow; pass the name of a "
             "variant, a functional keras.Model, or a keras.Sequential that "
             "has been built."
-        )
-    return graph
+        ) from error
 
 
 def uses(model):
@@ -45,10 +52,9 @@ def uses(model):
         A node has `input_tensors` and `output_tensors`; a shared layer has
         several.
     """
-    graph = functional(model)
     # `layer.input` and `layer.output` refuse layers that are used twice, also
     # if the second use is in another model.
-    nodes = [n for level in graph._nodes_by_depth.values() for n in level]
+    nodes, graph = _nodes_and_graph(model)
     return [
         (layer, [node for node in nodes if node.operation is layer])
         for layer in graph.operations
