@@ -13,7 +13,7 @@ from keras_alexnet.terminal import printable
 from keras_alexnet.visualization.image_grids import draw_rows
 from keras_alexnet.visualization.image_grids import save
 
-BLOCK_VALUES = 2**22  # at a time: 32 MB of float64, 1,024 rows of fc7
+BLOCK_VALUES = 2**22  # distances at a time: 32 MB of float64
 # Rounding of |a|^2 - 2ab + |b|^2 in float64, relative to |a|^2 + |b|^2; over
 # 10,000 values it stays below 1e-12.
 ROUNDING = 1e-10
@@ -76,18 +76,7 @@ def nearest(features, queries=None, count=6):
     count = min(count, len(values) - max(map(len, own), default=0))
     if count < 1:
         raise ValueError("There is no other image to compare with.")
-    size = max(1, BLOCK_VALUES // values.shape[1])
-    blocks = range(0, len(values), size)
-    found = [
-        neighbors
-        for first in range(0, len(asked), size)
-        for neighbors in _nearest(
-            asked[first : first + size].astype("float64"),
-            ((at, values[at : at + size].astype("float64")) for at in blocks),
-            own[first : first + size],
-            count,
-        )
-    ]
+    found = _nearest(values, asked, own, count)
     places, squares = (np.array(column) for column in zip(*found, strict=True))
     return Neighbors(places, np.sqrt(squares))
 
@@ -111,43 +100,26 @@ def _own_places(features, queries):
     return [places.get(os.path.realpath(file), []) for file in asked]
 
 
-def _nearest(queries, blocks, own, count):
-    """Places and squared distances for some queries, block by block."""
-    best = [(np.empty(0, int), np.empty(0)) for _ in queries]
-    for first, block in blocks:
-        sums = (queries**2).sum(axis=1, keepdims=True) + (block**2).sum(axis=1)
-        if not np.isfinite(sums).all():
-            raise ValueError("The features hold values that are not finite.")
-        estimates = sums - 2 * queries @ block.T
-        bounds = ROUNDING * sums.max(axis=1)
-        for i, query in enumerate(queries):
-            for place in own[i]:
-                if first <= place < first + len(block):
-                    estimates[i, place - first] = np.inf
-            limit = _limit(estimates[i], best[i][1], count) + 2 * bounds[i]
-            rows = np.flatnonzero(
-                (estimates[i] <= limit) & (estimates[i] < np.inf)
-            )
-            exact = ((block[rows] - query) ** 2).sum(axis=1)
-            best[i] = _best(best[i], (rows + first, exact), count)
-    return best
-
-
-def _limit(estimates, squares, count):
-    """What a row of a block must not exceed to be among the nearest."""
-    last = min(count, len(estimates)) - 1
-    limit = np.partition(estimates, last)[last]
-    if len(estimates) < count:
-        limit = np.inf
-    return min(limit, squares[-1]) if len(squares) == count else limit
-
-
-def _best(one, other, count):
-    places, squares = (
-        np.concatenate(pair) for pair in zip(one, other, strict=True)
-    )
-    order = np.lexsort([places, squares])[:count]
-    return places[order], squares[order]
+def _nearest(values, queries, own, count):
+    """Yields the places and the squared distances for each query."""
+    values, queries = values.astype("float64"), queries.astype("float64")
+    squares, theirs = (values**2).sum(axis=1), (queries**2).sum(axis=1)
+    if not np.isfinite(squares.sum() + theirs.sum()):
+        raise ValueError("The features hold values that are not finite.")
+    size = max(1, BLOCK_VALUES // len(values))
+    for first in range(0, len(queries), size):
+        block = queries[first : first + size]
+        sums = squares + theirs[first : first + size, np.newaxis]
+        estimates = sums - 2 * block @ values.T
+        for query, row, total, itself in zip(
+            block, estimates, sums, own[first : first + size], strict=True
+        ):
+            row[itself] = np.inf
+            limit = np.partition(row, count - 1)[count - 1]
+            places = np.flatnonzero(row <= limit + 2 * ROUNDING * total.max())
+            exact = ((values[places] - query) ** 2).sum(axis=1)
+            order = np.argsort(exact, kind="stable")[:count]
+            yield places[order], exact[order]
 
 
 def plot_nearest(features, queries, neighbors, to_file):
