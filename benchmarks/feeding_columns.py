@@ -54,7 +54,7 @@ def ours(photos, scratch, shards=False, pixels=False, kept=False):
 
     def batches():
         made = ka.training_batches(examples, **PAPER)
-        return made if pixels else ka.finished(made, "alexnet")
+        return made if pixels else ka.preprocess_batches(made, "alexnet")
 
     if kept:
         same = batches()

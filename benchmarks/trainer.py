@@ -22,7 +22,7 @@ from benchmarks.timing import interleaved
 from benchmarks.timing import table
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.training.feed import Feed
-from keras_alexnet.training.pixel_model import fed_with_pixels
+from keras_alexnet.training.pixel_model import build_pixel_model
 from keras_alexnet.training.progress import TrainingProgress
 
 
@@ -39,7 +39,7 @@ def run_of(folder, batch, steps):
     run = ka.Run.create(folder, recipe, names)
     strategy = tf.distribute.get_strategy()
     feed = Feed(run, train, test, strategy, SkippedFiles(count, 0.0))
-    model, network = fed_with_pixels(run, 3, strategy)
+    model, network = build_pixel_model(run, 3, strategy)
     return run, feed, model, network
 
 

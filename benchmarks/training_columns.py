@@ -40,7 +40,7 @@ def training(feed, batch, photos, scratch, replicas=1):
     from keras_alexnet.data.skipped_files import SkippedFiles
     from keras_alexnet.training.distribution import training_strategy
     from keras_alexnet.training.feed import Feed
-    from keras_alexnet.training.pixel_model import fed_with_pixels
+    from keras_alexnet.training.pixel_model import build_pixel_model
 
     # First: later there are no more virtual devices to be had.
     strategy = training_strategy(devices=replicas if replicas > 1 else None)
@@ -56,7 +56,7 @@ def training(feed, batch, photos, scratch, replicas=1):
     run = ka.Run.create(_folder(), recipe, train.class_names)
     skipped = SkippedFiles(len(train), 0.0)
     source = Feed(run, train, test, strategy, skipped)
-    model, _ = fed_with_pixels(run, 3, strategy)
+    model, _ = build_pixel_model(run, 3, strategy)
     epochs = itertools.count()
     one = kept = None
     if feed == "memory":

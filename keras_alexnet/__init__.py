@@ -6,6 +6,7 @@
 
 import importlib
 import sys
+import warnings
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,7 @@ _PLACES = {
     "export_model": "export.export_model",
     "features": "analysis.features",
     "fine_tune": "training.fine_tuning",
-    "finished": "data.preprocessing",
+    "preprocess_batches": "data.preprocessing",
     "grad_cam": "analysis.grad_cam",
     "grouped_weights": "weights.assign",
     "heat_map": "analysis.heat_map",
@@ -49,7 +50,7 @@ _PLACES = {
     "load_examples": "data.datasets",
     "nearest": "analysis.nearest",
     "open_trained": "runs.network",
-    "noted_signals": "signals",
+    "deferred_signals": "signals",
     "paper_differences": "paper.differences",
     "plot_activations": "analysis.activations",
     "plot_figure2": "visualization.figure2",
@@ -71,10 +72,25 @@ _PLACES = {
     "write_report": "web.report",
 }
 
+# Names of before, for one minor version more (docs/compatibility.md).
+_DEPRECATED = {
+    "finished": "preprocess_batches",
+    "noted_signals": "deferred_signals",
+}
+
 __all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name):
+    if name in _DEPRECATED:
+        new = _DEPRECATED[name]
+        warnings.warn(
+            f"`keras_alexnet.{name}` is called `keras_alexnet.{new}` now; the "
+            "old name will be gone in version 0.3.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        name = new
     if name not in _PLACES:
         raise AttributeError(
             f"module 'keras_alexnet' has no attribute {name!r}"

@@ -19,8 +19,8 @@ from keras_alexnet.data.imagenet import decode_predictions as decode_predictions
 from keras_alexnet.data.pipeline import evaluation_batches as evaluation_batches
 from keras_alexnet.data.pipeline import training_batches as training_batches
 from keras_alexnet.data.prepare_data import prepare_data as prepare_data
-from keras_alexnet.data.preprocessing import finished as finished
 from keras_alexnet.data.preprocessing import PixelsToInput as PixelsToInput
+from keras_alexnet.data.preprocessing import preprocess_batches as preprocess_batches
 from keras_alexnet.data.preprocessing import preprocess_input as preprocess_input
 from keras_alexnet.data.transforms import ten_crops as ten_crops
 from keras_alexnet.evaluation.evaluate import evaluate as evaluate
@@ -40,8 +40,8 @@ from keras_alexnet.runs.network import preprocessor as preprocessor
 from keras_alexnet.runs.recipe import Recipe as Recipe
 from keras_alexnet.runs.recipes import RECIPES as RECIPES
 from keras_alexnet.runs.run import Run as Run
+from keras_alexnet.signals import deferred_signals as deferred_signals
 from keras_alexnet.signals import Interrupted as Interrupted
-from keras_alexnet.signals import noted_signals as noted_signals
 from keras_alexnet.training.checkpoints import Checkpoints as Checkpoints
 from keras_alexnet.training.fine_tuning import fine_tune as fine_tune
 from keras_alexnet.training.metrics import ImageCounts as ImageCounts

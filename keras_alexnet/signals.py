@@ -80,7 +80,7 @@ def raised_signals():
 
 
 @contextlib.contextmanager
-def noted_signals():
+def deferred_signals():
     """Note Ctrl-C and SIGTERM instead of obeying; the second is obeyed.
 
     In other threads than the main one, which gets no signals, nothing is

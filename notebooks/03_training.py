@@ -102,7 +102,7 @@ model.compile(
     weighted_metrics=["accuracy"],
 )
 history = model.fit(
-    ka.finished(batches, "caffe_alexnet"),
+    ka.preprocess_batches(batches, "caffe_alexnet"),
     steps_per_epoch=20,  # "epochs" of 20 steps, to have a curve
     epochs=3,
     shuffle=False,  # the batches are shuffled
@@ -221,7 +221,7 @@ def fitted(strategy, order=1):
     keras.utils.set_random_seed(0)
     small = {"resize_pixels": 32, "crop_pixels": 32, "batch_size": 48}
     batches = ka.training_batches(pieces, flip=False, replicas=2, **small)
-    batches = ka.finished(batches, "cifar10_18pct").map(
+    batches = ka.preprocess_batches(batches, "cifar10_18pct").map(
         lambda *columns: tuple(column[::order] for column in columns)
     )
     with strategy.scope():

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import noted_signals
+from keras_alexnet.signals import deferred_signals
 from keras_alexnet.signals import raised_signals
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -34,7 +34,7 @@ def handlers():
 @pytest.mark.parametrize("first", BOTH)
 @pytest.mark.parametrize("second", BOTH)
 def test_the_first_is_noted_and_the_second_obeyed(obeyed, first, second):
-    with noted_signals() as signals:
+    with deferred_signals() as signals:
         assert signals.number is None
         os.kill(os.getpid(), first)
         assert signals.number == first
@@ -47,7 +47,7 @@ def test_the_first_is_noted_and_the_second_obeyed(obeyed, first, second):
 @pytest.mark.parametrize("number", [None, *BOTH])
 def test_afterwards_all_is_as_before(obeyed, number):
     before = handlers()
-    with pytest.raises(RuntimeError), noted_signals():
+    with pytest.raises(RuntimeError), deferred_signals():
         assert handlers() != before
         if number:
             os.kill(os.getpid(), number)
@@ -62,7 +62,7 @@ def test_in_another_thread_nothing_is_noted(obeyed):
     found = []
 
     def work():
-        with noted_signals() as signals:
+        with deferred_signals() as signals:
             found.append(handlers() == before)
             os.kill(os.getpid(), signal.SIGTERM)
             found.append(signals.number)
@@ -77,7 +77,7 @@ def test_in_another_thread_nothing_is_noted(obeyed):
 def test_what_is_ignored_stays_ignored(obeyed):
     """A shell's background jobs ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with noted_signals() as signals:
+    with deferred_signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.number is None
         os.kill(os.getpid(), signal.SIGTERM)
@@ -89,7 +89,7 @@ def test_what_is_ignored_stays_ignored(obeyed):
 
 def test_one_training_after_another_notes_anew(obeyed):
     for number in BOTH:
-        with noted_signals() as signals:
+        with deferred_signals() as signals:
             os.kill(os.getpid(), number)
             assert signals.number == number
     assert obeyed == []

@@ -96,9 +96,9 @@ def _inputs(network, pixels):
     layer = network.to_input
     shift = np.zeros(network.channels, "float32")
     if layer.mean_image is not None:
-        facts = get_architecture(layer.variant).preprocessing
-        mean = np.array(facts.mean, "float32") / facts.scale
-        if facts.channel_order == "BGR":
+        preprocessing = get_architecture(layer.variant).preprocessing
+        mean = np.array(preprocessing.mean, "float32") / preprocessing.scale
+        if preprocessing.channel_order == "BGR":
             mean = mean[::-1]
         # Its pixels have no place in an image of another size; their mean has.
         shift = mean - layer.mean_image.mean(axis=(0, 1))

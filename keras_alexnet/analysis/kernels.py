@@ -57,7 +57,7 @@ class ColorScores:
     def to_dict(self):
         """The figures as plain numbers."""
         names = _names(self.towers)
-        facts = {
+        scores = {
             "scores": {
                 name: scores.tolist()
                 for name, scores in zip(names, self.towers, strict=True)
@@ -65,9 +65,9 @@ class ColorScores:
             "means": dict(zip(names, self.means, strict=True)),
         }
         if len(self.towers) == 2:
-            facts["difference"] = abs(self.means[0] - self.means[1])
-            facts["p_value"] = self.p_value
-        return facts
+            scores["difference"] = abs(self.means[0] - self.means[1])
+            scores["p_value"] = self.p_value
+        return scores
 
     def __str__(self):
         lines = [

@@ -257,12 +257,12 @@ def training_operations(variant, input_shape=None, classes=None):
 
 
 def _trace(architecture, shape, classes):
-    facts, field, jump = [], 1, 1
+    layers, field, jump = [], 1, 1
     for row in architecture.rows:
         output_shape = _output_shape(row, shape, classes)
         parameters, multiply_adds = _weights(row, shape, output_shape)
         field, jump = _receptive_field(row, field, jump)
-        facts.append(
+        layers.append(
             LayerFacts(
                 name=row.name,
                 kind=type(row).__name__,
@@ -277,7 +277,7 @@ def _trace(architecture, shape, classes):
             )
         )
         shape = output_shape
-    return facts
+    return layers
 
 
 def _fits(rows, size):

@@ -53,23 +53,22 @@ def _add_prepare_data(parser):
 def _prepare_data(options):
     from keras_alexnet.data.prepare_data import prepare_data
 
-    bears = options.max_bad_ratio
-    facts = prepare_data(
+    dataset = prepare_data(
         options.source,
         options.out,
         resize_pixels=options.resize_pixels,
         square=not options.whole,
         validation_fraction=options.validation_fraction,
         seed=options.seed,
-        max_bad_ratio=0.01 if bears is None else bears,
+        max_bad_ratio=_bad_ratio(options),
     )
-    images = facts["images"]
-    for file, reason in facts["skipped"].items():
+    images = dataset["images"]
+    for file, reason in dataset["skipped"].items():
         say(f"skipped {file}: {reason}", file=sys.stderr)
     say(
         f"{images['train']} training and {images['test']} test images of "
-        f"{len(facts['class_names'])} classes are in {options.out}, "
-        f"{len(facts['skipped'])} were skipped."
+        f"{len(dataset['class_names'])} classes are in {options.out}, "
+        f"{len(dataset['skipped'])} were skipped."
     )
 
 
@@ -82,12 +81,16 @@ def _add_check_data(parser):
 def _check_data(options):
     from keras_alexnet.data.check_data import check_data
 
-    inspection = check_data(options.folder)
-    bears = 0.01 if options.max_bad_ratio is None else options.max_bad_ratio
-    safe = inspection.is_safe(bears)
+    inspection, ratio = check_data(options.folder), _bad_ratio(options)
+    safe = inspection.is_safe(ratio)
     if options.format == "json":
         print(json.dumps({**inspection.to_dict(), "safe": safe}, indent=2))
     else:
         verdict = "would go through" if safe else "would stop"
-        say_lines(f"{inspection}\nA training that bears {bears:.1%} {verdict}.")
+        allowed = f"A training that allows {ratio:.1%} unreadable files"
+        say_lines(f"{inspection}\n{allowed} {verdict}.")
     return 0 if safe else 1
+
+
+def _bad_ratio(options):
+    return 0.01 if options.max_bad_ratio is None else options.max_bad_ratio

@@ -37,7 +37,7 @@ class Environment(Table):
     _right = ()
 
     def __init__(self):
-        self.facts = {
+        self.values = {
             "keras_alexnet": __version__,
             "Python": platform.python_version(),
             "system": platform.platform(),
@@ -54,13 +54,13 @@ class Environment(Table):
 
     def to_dict(self):
         """What is known, as plain values."""
-        return self.facts
+        return self.values
 
     def _heading(self):
         return "What keras_alexnet runs on here."
 
     def _cells(self):
-        return [(name, str(value)) for name, value in self.facts.items()]
+        return [(name, str(value)) for name, value in self.values.items()]
 
 
 def add_parsers(commands):

@@ -15,7 +15,7 @@ from keras_alexnet.cli.arguments import picture
 from keras_alexnet.cli.arguments import positive
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import noted_signals
+from keras_alexnet.signals import deferred_signals
 from keras_alexnet.terminal import counted
 from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import say
@@ -70,8 +70,8 @@ def _evaluate(options):
     )
     if options.format == "json":
         # A line for each figure; the matrix of 1,000 classes is one of them.
-        facts = evaluation.to_dict().items()
-        lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in facts]
+        results = evaluation.to_dict().items()
+        lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in results]
         print("{\n" + ",\n".join(lines) + "\n}")
     elif options.format == "markdown":
         say_lines(evaluation.to_markdown())
@@ -190,7 +190,7 @@ def _printer(form, top):
 @contextlib.contextmanager
 def _uninterrupted():
     """Something is written as a whole, and Ctrl-C obeyed behind it."""
-    with noted_signals() as signals:
+    with deferred_signals() as signals:
         yield
         sys.stdout.flush()
     if signals.number:

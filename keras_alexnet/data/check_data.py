@@ -154,8 +154,8 @@ def check_data(folder):
     with warnings.catch_warnings():  # for all threads
         warnings.simplefilter("ignore")
         with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
-            facts = list(pool.imap(_look, paths, chunksize=8))
-    _summarize(inspection, root, paths, facts)
+            results = list(pool.imap(_look, paths, chunksize=8))
+    _summarize(inspection, root, paths, results)
     return inspection
 
 
@@ -248,20 +248,20 @@ def _header(path, data):
     }
 
 
-def _summarize(inspection, root, paths, facts):
+def _summarize(inspection, root, paths, results):
     first = {}
-    for path, fact in zip(paths, facts, strict=True):
+    for path, result in zip(paths, results, strict=True):
         name = str(path.relative_to(root))
-        findings = list(fact["findings"])
-        digest = fact.get("digest")
+        findings = list(result["findings"])
+        digest = result.get("digest")
         if digest in first:
             findings.append(("duplicate", f"is the same as {first[digest]}"))
         elif digest:
             first[digest] = name
         inspection.findings += [(kind, name, why) for kind, why in findings]
-    modes = collections.Counter(f["mode"] for f in facts if "mode" in f)
+    modes = collections.Counter(f["mode"] for f in results if "mode" in f)
     inspection.modes = dict(modes)
-    sizes = sorted(fact["size"] for fact in facts if "size" in fact)
+    sizes = sorted(result["size"] for result in results if "size" in result)
     if sizes:
         inspection.sizes = (sizes[0], sizes[len(sizes) // 2], sizes[-1])
     order = {kind: place for place, kind in enumerate((*BAD, *NOTES))}
@@ -269,8 +269,8 @@ def _summarize(inspection, root, paths, facts):
 
 
 def _check_shards(root, inspection):
-    facts = shards.read_dataset(root)
-    names = [name for split in facts["shards"].values() for name in split]
+    dataset = shards.read_dataset(root)
+    names = [name for split in dataset["shards"].values() for name in split]
     counts = collections.Counter()
     for name in names:
         if not shards.is_whole(root, name):
@@ -279,9 +279,9 @@ def _check_shards(root, inspection):
             )
             continue
         index = shards.read_index(root, name)
-        counts.update(facts["class_names"][i] for i in index["labels"])
+        counts.update(dataset["class_names"][i] for i in index["labels"])
         inspection.images += len(index["labels"])
-    inspection.classes = {n: counts[n] for n in facts["class_names"]}
+    inspection.classes = {n: counts[n] for n in dataset["class_names"]}
     inspection.modes = {"prepared RGB": inspection.images}
 
 

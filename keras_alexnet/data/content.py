@@ -46,8 +46,8 @@ def stamp_of(path):
         Text; "" for what is not there.
     """
     try:
-        facts = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return ""
-    times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
-    return f"{facts.st_size}-{facts.st_ino}-{times}"
+    times = f"{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return f"{status.st_size}-{status.st_ino}-{times}"

@@ -1,4 +1,4 @@
-"""Which images a run trains on and which it holds out, told by their contents.
+"""What a run trains on and what it holds out, by the contents of the images.
 
 `images.csv` in the run folder has a line for each image: its part, its class,
 the SHA-256 of its contents, its file when the run began or went on, and what
@@ -315,10 +315,10 @@ def _sentence(added, missing):
             kinds["are no longer there"].append(image.file)
     if files:
         kinds["are new"] = sorted(files)
-    told = [f"{len(names)} {kind}" for kind, names in kinds.items()]
+    counts = [f"{len(names)} {kind}" for kind, names in kinds.items()]
     first = next(iter(kinds.values()))[0]
     return (
-        f"The images have changed since this run began: {', '.join(told)} "
+        f"The images have changed since this run began: {', '.join(counts)} "
         f"(such as {first}). Put them back as they were; or, to "
         "train on those of now on purpose, start from this run's network in "
         "another folder: `--weights THIS_RUN --run-dir ANOTHER`."

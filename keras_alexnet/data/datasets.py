@@ -181,10 +181,10 @@ def _test_folder(folder, class_names, match):
 
 
 def _prepared(root, split):
-    facts = read_dataset(root)
-    names = facts["shards"][split]
-    shards = Shards(root, names, facts["resize_pixels"], facts["square"])
-    return Examples(shards, shards.labels, tuple(facts["class_names"]))
+    dataset = read_dataset(root)
+    names = dataset["shards"][split]
+    shards = Shards(root, names, dataset["resize_pixels"], dataset["square"])
+    return Examples(shards, shards.labels, tuple(dataset["class_names"]))
 
 
 def match_classes(examples, class_names, where):

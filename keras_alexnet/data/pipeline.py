@@ -88,7 +88,7 @@ def training_batches(
 
     Returns:
         A `tf.data.Dataset` of `((images, flips, shifts), labels, weights)`;
-        `preprocessing.finished` makes `(images, labels, weights)` of it.
+        `preprocess_batches` makes `(images, labels, weights)` of it.
 
     Raises:
         ValueError: if the examples are prepared in another size.

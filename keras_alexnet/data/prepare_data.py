@@ -106,7 +106,7 @@ def prepare_data(
 
     >>> import tensorflow_datasets as tfds  # doctest: +SKIP
     >>> photos = tfds.load("imagenette", split="train", as_supervised=True)
-    >>> facts = prepare_data(photos, "imagenette", class_names="0123456789")
+    >>> dataset = prepare_data(photos, "imagenette", class_names="0123456789")
     """
     splits, class_names = splits_of(
         source, class_names, validation_fraction, seed
@@ -130,20 +130,20 @@ def prepare_data(
 
 def _finish(out, options, shards, skipped):
     """Write what belongs to all of the set, `dataset.json` last."""
-    facts = {
+    dataset = {
         **options,
         "shards": shards,
         **_statistics(out, shards["train"], options),
     }
-    facts["images"] = {
+    dataset["images"] = {
         split: sum(len(read_index(out, name)["labels"]) for name in names)
         for split, names in shards.items()
     }
-    facts["skipped"] = dict(sorted(skipped.reasons.items()))
+    dataset["skipped"] = dict(sorted(skipped.reasons.items()))
     with replacing(out / "dataset.json") as path:
-        text = json.dumps(facts, indent=2) + "\n"
+        text = json.dumps(dataset, indent=2) + "\n"
         pathlib.Path(path).write_text(text, encoding="utf-8")
-    return facts
+    return dataset
 
 
 def _count(images):
@@ -381,12 +381,12 @@ def _make_way(out, name, images, index):
         return
     listed = any(name in names for names in shards.values())
     there = _index_or_none(out, name)
-    told = listed and there is not None and "skipped" in there
-    if told and "digests" not in there:  # c5d05b9: the pixels tell
-        told = is_whole(out, name)
-    if told and not _begins_as(out, name, there, images, index):
+    is_listed = listed and there is not None and "skipped" in there
+    if is_listed and "digests" not in there:  # c5d05b9: the pixels tell
+        is_listed = is_whole(out, name)
+    if is_listed and not _begins_as(out, name, there, images, index):
         _refuse_others(out)
-    if not told or len(there["paths"]) < len(images):
+    if not is_listed or len(there["paths"]) < len(images):
         (out / "dataset.json").unlink()
 
 
@@ -556,7 +556,7 @@ def _yielded(pair, number, classes):
 
 
 def content_of(image):
-    """What commit c5d05b9 told an image by: the size of a file, the pixels."""
+    """What identified an image in commit c5d05b9: a file's size, the pixels."""
     source = image.source
     if isinstance(source, str):
         return os.path.getsize(source) if os.path.isfile(source) else 0

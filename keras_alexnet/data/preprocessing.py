@@ -30,19 +30,20 @@ def preprocess_input(x, variant="alexnet"):
     array([[[[23., 10.,  4.]]]], dtype=float32)
     """
     architecture = get_architecture(variant)
-    facts = architecture.preprocessing
+    preprocessing = architecture.preprocessing
     if keras.backend.is_keras_tensor(x) or keras.ops.is_tensor(x):
         x = keras.ops.cast(x, "float32")
     elif _is_of_tensorflow(x):  # in a tf.data.Dataset
         x = sys.modules["tensorflow"].cast(x, "float32")
     else:
         x = np.asarray(x, "float32")
-    if x.shape[-1] != len(facts.mean):
+    channels = len(preprocessing.mean)
+    if x.shape[-1] != channels:
         raise ValueError(
-            f"{architecture.name} expects {len(facts.mean)} channels in the "
-            f"last axis. Received: shape={tuple(x.shape)}"
+            f"{architecture.name} expects {channels} channels in the last "
+            f"axis. Received: shape={tuple(x.shape)}"
         )
-    return _standardized(x, facts)
+    return _standardized(x, preprocessing)
 
 
 def _is_of_tensorflow(x):
@@ -51,25 +52,27 @@ def _is_of_tensorflow(x):
     return tensorflow is not None and tensorflow.is_tensor(x)
 
 
-def _standardized(x, facts, mean_image=None):
+def _standardized(x, preprocessing, mean_image=None):
     """RGB values of 0..255 as a variant's weights expect them.
 
     Args:
         x: float32 array or tensor.
-        facts: The variant's `Preprocessing`.
+        preprocessing: The variant's `Preprocessing`.
         mean_image: What is subtracted in place of the mean color.
     """
-    mean = np.array(facts.mean, "float32")
+    mean = np.array(preprocessing.mean, "float32")
     if mean_image is not None:
-        mean = mean_image * np.float32(facts.scale)
-    if facts.channel_order == "BGR":
+        mean = mean_image * np.float32(preprocessing.scale)
+    if preprocessing.channel_order == "BGR":
         x = _reversed(x, -1)
         mean = mean if mean_image is None else mean[..., ::-1]
-    if facts.scale != 1.0:
-        x = x * np.float32(facts.scale)
+    if preprocessing.scale != 1.0:
+        x = x * np.float32(preprocessing.scale)
     x = x - _like(x, mean)
-    if any(std != 1.0 for std in facts.std):
-        x = x / _like(x, np.array(facts.std[: len(facts.mean)], "float32"))
+    if any(std != 1.0 for std in preprocessing.std):
+        x = x / _like(
+            x, np.array(preprocessing.std[: len(preprocessing.mean)], "float32")
+        )
     return x
 
 
@@ -143,11 +146,11 @@ class PixelsToInput(keras.layers.Layer):
         # TensorFlow's have the same arguments, and run in a tf.data.Dataset.
         of_tensorflow = _is_of_tensorflow(images)
         ops = sys.modules["tensorflow"] if of_tensorflow else keras.ops
-        facts = get_architecture(self.variant).preprocessing
+        preprocessing = get_architecture(self.variant).preprocessing
         mirrored = _reversed(images, -2)
         flips = ops.cast(flips, "bool")
         x = ops.where(flips[:, None, None, None], mirrored, images)
-        channels = len(facts.mean)
+        channels = len(preprocessing.mean)
         x = ops.cast(x, "float32")
         if x.shape[-1] < channels:
             x = ops.repeat(x, channels, axis=-1)
@@ -155,7 +158,7 @@ class PixelsToInput(keras.layers.Layer):
         mean_image = self.mean_image
         if mean_image is not None:
             mean_image = transforms.center_crop(mean_image, images.shape[1])
-        return _standardized(x, facts, mean_image) / divisor
+        return _standardized(x, preprocessing, mean_image) / divisor
 
     def compute_output_spec(self, images, flips, shifts, training=False):
         channels = len(get_architecture(self.variant).preprocessing.mean)
@@ -172,7 +175,7 @@ class PixelsToInput(keras.layers.Layer):
         return config
 
 
-def finished(dataset, variant, training=False, **kwargs):
+def preprocess_batches(dataset, variant, training=False, **kwargs):
     """The batches of `pipeline` as `(images, labels, weights)` for any `fit`.
 
     Args:

@@ -255,9 +255,9 @@ def _check_index(index, classes):
     if not all(_is_within(side, 1, LARGEST_SIDE) for side in sides):
         raise ValueError("its heights and widths are not those of images")
     for key in ("skipped", "skipped_digests"):
-        told = index.get(key, {})
-        if not isinstance(told, dict) or not all(
-            isinstance(text, str) for text in told.values()
+        reasons = index.get(key, {})
+        if not isinstance(reasons, dict) or not all(
+            isinstance(text, str) for text in reasons.values()
         ):
             raise ValueError(f"its {key} are not names and texts")
     if "digests" in index and (
@@ -350,10 +350,10 @@ def read_dataset(folder):
     """
     path = pathlib.Path(folder) / "dataset.json"
     try:
-        facts = read_json(path)
-        refuse_newer(path, facts)
-        _check_dataset(facts)
-        return facts
+        dataset = read_json(path)
+        refuse_newer(path, dataset)
+        _check_dataset(dataset)
+        return dataset
     except NewerVersion:
         raise
     except _ERRORS as error:
@@ -363,41 +363,41 @@ def read_dataset(folder):
         ) from error
 
 
-def refuse_newer(path, facts):
+def refuse_newer(path, dataset):
     """Refuse what a later version has written, whatever it holds.
 
     Args:
         path: Of the file, for the sentence.
-        facts: What its JSON holds.
+        dataset: What its JSON holds.
 
     Raises:
         NewerVersion: if its format is newer.
     """
-    form = facts.get("format") if isinstance(facts, dict) else None
+    form = dataset.get("format") if isinstance(dataset, dict) else None
     if isinstance(form, str):
         check_newer(form.removeprefix(_FORM), VERSION, path)
 
 
-def _check_dataset(facts):
+def _check_dataset(dataset):
     """Refuse what `prepare_data` does not write.
 
     Raises:
         KeyError, TypeError or ValueError: with what is wrong.
     """
-    if not isinstance(facts, dict):
+    if not isinstance(dataset, dict):
         raise ValueError("it is not a JSON object")
-    if facts["format"] != FORMAT:
-        raise ValueError(f"its format is {str(facts['format'])[:60]!r}")
-    names = facts["class_names"]
+    if dataset["format"] != FORMAT:
+        raise ValueError(f"its format is {str(dataset['format'])[:60]!r}")
+    names = dataset["class_names"]
     if not isinstance(names, list) or not names:
         raise ValueError("its class names are not a list")
     if not all(isinstance(name, str) for name in names):
         raise ValueError("its class names are not text")
-    if not _is_within(facts["resize_pixels"], 1, LARGEST_SIDE):
+    if not _is_within(dataset["resize_pixels"], 1, LARGEST_SIDE):
         raise ValueError("its resize_pixels are not a number of pixels")
-    if not isinstance(facts["square"], bool):
+    if not isinstance(dataset["square"], bool):
         raise ValueError("its square is not true or false")
-    shards = facts["shards"]
+    shards = dataset["shards"]
     if not isinstance(shards, dict) or shards.keys() != {"train", "test"}:
         raise ValueError("its shards are not those of train and test")
     for split, listed in shards.items():
@@ -413,14 +413,14 @@ def _check_dataset(facts):
 
 def read_colors(folder):
     """Color statistics and mean image of the training images of a folder."""
-    facts = read_dataset(folder)
+    dataset = read_dataset(folder)
     path = pathlib.Path(folder) / MEAN_IMAGE
     try:
         colors = {
-            key: _numbers(facts["color"][key], shape)
+            key: _numbers(dataset["color"][key], shape)
             for key, shape in _COLORS.items()
         }
-        mean_image = _read_mean_image(path, facts["resize_pixels"])
+        mean_image = _read_mean_image(path, dataset["resize_pixels"])
         return ColorStatistics(**colors), mean_image
     except (*_ERRORS, EOFError, OverflowError) as error:
         raise ValueError(

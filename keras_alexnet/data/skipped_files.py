@@ -74,7 +74,7 @@ class SkippedFiles:
                 f"{count} of {self.total} images cannot be used, more than "
                 f"the {100 * self.limit:g} % that are borne; the first: "
                 f"{first}. `keras-alexnet check-data` lists all, "
-                "--max-bad-ratio bears more."
+                "--max-bad-ratio allows more."
             )
 
 

@@ -113,23 +113,27 @@ def convert_file(source, to_file, variant=None, *, unscaled_dropout=False):
         unscaled_dropout=unscaled_dropout,
     )
     _write(model, to_file)
-    facts = VARIANTS[model.variant].preprocessing
+    preprocessing = VARIANTS[model.variant].preprocessing
     return (
         f"{to_file}: {model.variant}, {model.count_params():,} parameters, "
         f"{to_file.stat().st_size / 1e6:.0f} MB. It expects images of "
         f"{model.input_shape[1]}x{model.input_shape[2]} pixels in "
-        f"{facts.channel_order}, 0..255{_scaled(facts)} minus "
-        f"{'/'.join(f'{value:g}' for value in facts.mean)}"
-        f"{_divided(facts)}."
+        f"{preprocessing.channel_order}, 0..255{_scaled(preprocessing)} minus "
+        f"{'/'.join(f'{value:g}' for value in preprocessing.mean)}"
+        f"{_divided(preprocessing)}."
     )
 
 
-def _scaled(facts):
-    return "" if facts.scale == 1 else f" times 1/{1 / facts.scale:g}"
+def _scaled(preprocessing):
+    return (
+        ""
+        if preprocessing.scale == 1
+        else f" times 1/{1 / preprocessing.scale:g}"
+    )
 
 
-def _divided(facts):
-    std = facts.std[: len(facts.mean)]
+def _divided(preprocessing):
+    std = preprocessing.std[: len(preprocessing.mean)]
     if all(value == 1 for value in std):
         return ""
     return f", divided by {'/'.join(f'{value:g}' for value in std)}"

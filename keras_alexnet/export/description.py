@@ -17,18 +17,18 @@ def _values_text(to_input):
     """What the values of an input are, in words."""
     if to_input is None:
         return "values as in its training"
-    facts = get_architecture(to_input.variant).preprocessing
-    count = len(facts.mean)
-    order = "gray" if count == 1 else facts.channel_order
+    preprocessing = get_architecture(to_input.variant).preprocessing
+    count = len(preprocessing.mean)
+    order = "gray" if count == 1 else preprocessing.channel_order
     text = f"{order} of 0..255"
-    if facts.scale != 1:
-        text += f", divided by {1 / facts.scale:g}"
+    if preprocessing.scale != 1:
+        text += f", divided by {1 / preprocessing.scale:g}"
     if to_input.mean_image is not None:
         text += ", minus the center of the run's mean_image.npy"
-    elif any(facts.mean):
-        text += f", minus {_listed(facts.mean)}"
-    if any(value != 1 for value in facts.std[:count]):
-        text += f", divided by {_listed(facts.std)}"
+    elif any(preprocessing.mean):
+        text += f", minus {_listed(preprocessing.mean)}"
+    if any(value != 1 for value in preprocessing.std[:count]):
+        text += f", divided by {_listed(preprocessing.std)}"
     return text
 
 

@@ -72,15 +72,15 @@ def _format_of(to_file, format):
             f"{', '.join(FORMATS)}."
         )
     endings = {f.ending: name for name, f in FORMATS.items()}
-    told = endings.get(to_file.suffix)
-    name = format or told
+    by_ending = endings.get(to_file.suffix)
+    name = format or by_ending
     if not to_file.name or name is None:
         raise ValueError(
             f"{str(to_file)!r} does not tell the format; end it in .keras, "
             ".onnx, .tflite or .xml, or for the folder of a SavedModel in "
             "nothing, or name the format."
         )
-    if told != name and (told or name != "savedmodel"):
+    if by_ending != name and (by_ending or name != "savedmodel"):
         raise ValueError(
             f"{str(to_file)!r} does not fit the format {name}; expected a "
             f"name that ends in {FORMATS[name].ending or 'nothing'}."

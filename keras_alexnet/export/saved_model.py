@@ -50,13 +50,13 @@ def save_model(network, folder):
     archive.write_out(str(folder), verbose=False)
     extra = folder / "assets.extra"  # TensorFlow's name for what others add
     extra.mkdir()
-    facts = {
+    metadata = {
         "class_names": network.class_names,
         "input": input_text(network),
         "resize_pixels": resize_pixels,
     }
     (extra / MARK).write_text(
-        json.dumps(facts, indent=2) + "\n", encoding="utf-8"
+        json.dumps(metadata, indent=2) + "\n", encoding="utf-8"
     )
 
 

@@ -12,7 +12,7 @@ from keras_alexnet.export.description import input_text
 LARGE = 2**20
 
 
-class _Fed(keras.Model):
+class _WithWeightsAsInputs(keras.Model):
     """A model whose large weights are given to it as inputs."""
 
     def __init__(self, model, large):
@@ -59,14 +59,14 @@ def write_onnx(network, path):
         tf.TensorSpec(v.shape, v.dtype, name=f"large_{place}")
         for place, v in enumerate(large)
     ]
-    _Fed(model, large).export(
+    _WithWeightsAsInputs(model, large).export(
         path, format="onnx", verbose=False, input_signature=[specs]
     )
     proto = onnx.load(path)
     _put(proto.graph, large)
     names = json.dumps(network.class_names)
-    facts = {"class_names": names, "input": input_text(network)}
-    onnx.helper.set_model_props(proto, facts)
+    metadata = {"class_names": names, "input": input_text(network)}
+    onnx.helper.set_model_props(proto, metadata)
     onnx.save(proto, path)
 
 

@@ -105,8 +105,8 @@ def AlexNet(
     if found is not None:
         model.checks_range = found.variant is not None
         if include_top:
-            model.class_names = found.facts.get("class_names")
-            model.resize_pixels = found.facts.get("resize_pixels")
+            model.class_names = found.metadata.get("class_names")
+            model.resize_pixels = found.metadata.get("resize_pixels")
     return model
 
 

@@ -94,19 +94,19 @@ class AlexNetModel(keras.Model):
 
     def predict(self, x, *args, **kwargs):
         if self.checks_range:
-            facts = get_architecture(self.variant).preprocessing
-            warn_if_out_of_range(self, facts, first_images(x))
+            preprocessing = get_architecture(self.variant).preprocessing
+            warn_if_out_of_range(self, preprocessing, first_images(x))
         return super().predict(x, *args, **kwargs)
 
     def get_config(self):
-        facts = {name: getattr(self, name) for name in SAVED}
-        return {**super().get_config(), **facts}
+        metadata = {name: getattr(self, name) for name in SAVED}
+        return {**super().get_config(), **metadata}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        facts = {name: config.pop(name, None) for name in SAVED}
+        metadata = {name: config.pop(name, None) for name in SAVED}
         model = super().from_config(config, custom_objects)
-        for name, value in facts.items():
+        for name, value in metadata.items():
             setattr(model, name, value)
         return model
 

@@ -10,7 +10,7 @@ from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.models.alexnet import build_model
 from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.weights.assign import grouped_weights
-from keras_alexnet.weights.assign import halved
+from keras_alexnet.weights.assign import halve_kernels
 from keras_alexnet.weights.assign import weights_for
 from keras_alexnet.weights.read_weights import read_weights
 from keras_alexnet.weights.weight_file import SAVED
@@ -55,19 +55,21 @@ def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
     """
     found = _found(source)
     architecture = get_architecture(variant or _variant(found, source))
-    weights, facts = weights_for(found, architecture), found.facts
+    weights, metadata = weights_for(found, architecture), found.metadata
     if unscaled_dropout:
-        weights = halved(weights, architecture)
+        weights = halve_kernels(weights, architecture)
     *_, last = weights.values()
     shape = np.shape(last[-1]) if len(last) else ()
     given = {"classes": shape[-1] if shape else None}
     for name in ("input_shape", "padding", "classifier_activation"):
-        if facts.get(name) is not None:
-            given[name] = facts[name]
+        if metadata.get(name) is not None:
+            given[name] = metadata[name]
     model = build_model(architecture, weights, **{**given, **kwargs})
-    model.class_names = facts.get("class_names")
-    model.resize_pixels = facts.get("resize_pixels")
-    model.checks_range = not found.is_keras or bool(facts.get("checks_range"))
+    model.class_names = metadata.get("class_names")
+    model.resize_pixels = metadata.get("resize_pixels")
+    model.checks_range = not found.is_keras or bool(
+        metadata.get("checks_range")
+    )
     return model
 
 
@@ -75,10 +77,10 @@ def _found(source):
     if isinstance(source, dict):
         return WeightFile(source, is_keras=True)
     if isinstance(source, AlexNetModel):
-        facts = {name: getattr(source, name) for name in SAVED}
-        facts["input_shape"] = source.input_shape[1:]
+        metadata = {name: getattr(source, name) for name in SAVED}
+        metadata["input_shape"] = source.input_shape[1:]
         weights = grouped_weights(source)
-        return WeightFile(weights, source.variant, facts, is_keras=True)
+        return WeightFile(weights, source.variant, metadata, is_keras=True)
     if isinstance(source, keras.Model):
         return WeightFile(grouped_weights(source), is_keras=True)
     if isinstance(source, str | os.PathLike):
@@ -92,7 +94,7 @@ def _found(source):
 def _variant(found, source):
     if found.variant is not None:
         return found.variant
-    if found.is_keras and "variant" not in found.facts:
+    if found.is_keras and "variant" not in found.metadata:
         return "alexnet"
     name = getattr(source, "name", source)
     raise ValueError(

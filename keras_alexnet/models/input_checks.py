@@ -67,20 +67,22 @@ def warn_if_unlearnable(model, images):
         )
 
 
-def warn_if_out_of_range(model, facts, images):
+def warn_if_out_of_range(model, preprocessing, images):
     """Warn if images are not preprocessed as the variant's weights expect.
 
     Args:
         model: A model.
-        facts: The variant's `Preprocessing`.
+        preprocessing: The variant's `Preprocessing`.
         images: Array of images, or `None` if there is nothing to look at.
     """
     if images is None or not len(images):
         return
     low, high = (
         [
-            (value * facts.scale - mean) / std
-            for mean, std in zip(facts.mean, facts.std, strict=False)
+            (value * preprocessing.scale - mean) / std
+            for mean, std in zip(
+                preprocessing.mean, preprocessing.std, strict=False
+            )
         ]
         for value in (0, 255)
     )

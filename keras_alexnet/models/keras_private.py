@@ -93,10 +93,10 @@ def warn_if_untried(version=keras.__version__):
     if version.rpartition(".")[0] in TRIED:
         return
     lacks = missing()
-    told = f"it lacks {', '.join(lacks)}" if lacks else "all it needs is there"
+    state = f"it lacks {', '.join(lacks)}" if lacks else "all it needs is there"
     warnings.warn(
         f"This version of keras_alexnet was tried with Keras "
-        f"{', '.join(TRIED)}; this is {version}: {told}.",
+        f"{', '.join(TRIED)}; this is {version}: {state}.",
         stacklevel=2,
     )
 

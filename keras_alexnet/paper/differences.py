@@ -104,7 +104,7 @@ def _of_networks():
 def _of_recipes():
     """The differences in the training, each a field of the recipe."""
     paper, code = RECIPES["paper"], RECIPES["alexnet_2012"]
-    told = {
+    fields = {
         "crop_chunk": ("images that share a crop and a flip", "convdata.py"),
         "training_divisor": (
             "pixels in training are divided by",
@@ -134,7 +134,7 @@ def _of_recipes():
             {field: getattr(code, field)},
             source,
         )
-        for field, (what, source) in told.items()
+        for field, (what, source) in fields.items()
     )
     return [mean, *others]
 

@@ -28,20 +28,20 @@ from keras_alexnet.runs.recipes import RECIPES
 from keras_alexnet.training.optimizer import PaperSGD
 
 
-def facts(variant="alexnet", **kwargs):
+def layer_facts(variant="alexnet", **kwargs):
     """`LayerFacts` by the layers' names."""
     return {fact.name: fact for fact in trace(variant, **kwargs)}
 
 
 def neurons(layer, variant="alexnet"):
     """Units of a layer."""
-    return facts(variant)[layer].neurons
+    return layer_facts(variant)[layer].neurons
 
 
 def parameters(layer=None, variant="alexnet"):
     """Parameters of a layer, or of all."""
     if layer:
-        return facts(variant)[layer].parameters
+        return layer_facts(variant)[layer].parameters
     return sum(fact.parameters for fact in trace(variant))
 
 
@@ -52,7 +52,7 @@ def all_neurons(variant="alexnet"):
 
 def flat(variant="alexnet", **kwargs):
     """Values that fc6 sees of an image."""
-    return math.prod(facts(variant, **kwargs)["pool5"].output_shape)
+    return math.prod(layer_facts(variant, **kwargs)["pool5"].output_shape)
 
 
 def input_values(variant="alexnet"):
@@ -67,7 +67,7 @@ def shape(variant="alexnet"):
 
 def side(layer, variant="alexnet", **kwargs):
     """Side of a layer's maps."""
-    return facts(variant, **kwargs)[layer].output_shape[0]
+    return layer_facts(variant, **kwargs)[layer].output_shape[0]
 
 
 def row(name, variant="alexnet"):
@@ -147,9 +147,9 @@ def initial_biases(value):
 
 def normalized(variant="alexnet"):
     """A value of 100 among neighbors of 100, after normalization."""
-    facts = row("norm1", variant)
+    norm = row("norm1", variant)
     layer = LocalResponseNormalization(
-        facts.size, facts.alpha, facts.beta, facts.k, facts.alpha_mode
+        norm.size, norm.alpha, norm.beta, norm.k, norm.alpha_mode
     )
     maps = np.full((1, 1, 1, 15), 100.0, "float32")
     return round(float(layer(maps)[0, 0, 0, 7]), 3)

@@ -297,14 +297,14 @@ class ExperimentTable(Table):
                 for value, row in zip(self.values(arm), rows, strict=True)
             ]
             compared = self.compared(arm)
-            told = "" if arm == self._first else self._spread(compared)
+            text = "" if arm == self._first else self._spread(compared)
             cells.append(
                 (
                     arm,
                     f"{rows[0]['learning_rate']:g}",
                     ", ".join(values),
                     f"{statistics.mean(self.values(arm)):.2f}",
-                    told,
+                    text,
                 )
             )
         return cells

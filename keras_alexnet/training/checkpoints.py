@@ -220,12 +220,12 @@ class Checkpoints(keras.callbacks.Callback):
     def _stop_if_asked(self):
         if self._signals.number:
             self.save()
-            told = "The training was stopped and saved"
+            text = "The training was stopped and saved"
             if not self.writes:
-                told = "This machine, which is not the chief, was stopped"
+                text = "This machine, which is not the chief, was stopped"
             raise Interrupted(
                 self._signals.number,
-                f"{told} after step {self.step}; rerun the same command to "
+                f"{text} after step {self.step}; rerun the same command to "
                 "resume.",
             )
 

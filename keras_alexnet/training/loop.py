@@ -7,16 +7,16 @@ import keras
 from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import has_begun
-from keras_alexnet.signals import noted_signals
+from keras_alexnet.signals import deferred_signals
 from keras_alexnet.training.checkpoints import Checkpoints
 from keras_alexnet.training.distribution import check_agreement
 from keras_alexnet.training.progress import TrainingProgress
 from keras_alexnet.training.schedules import EndGame
 from keras_alexnet.training.schedules import PlateauDrops
 from keras_alexnet.training.schedules import rate_at
+from keras_alexnet.weights.assign import fold_preprocessing
 from keras_alexnet.weights.assign import grouped_weights
 from keras_alexnet.weights.assign import put_weights
-from keras_alexnet.weights.assign import refolded
 
 
 def fit(
@@ -50,7 +50,7 @@ def fit(
     plateau = []
     if recipe.plateau_epochs:
         plateau = [PlateauDrops(recipe.plateau_epochs, recipe.plateau_drops)]
-    with noted_signals() as signals:
+    with deferred_signals() as signals:
         checkpoints = Checkpoints(
             folder,
             model,
@@ -235,7 +235,7 @@ def start_from(source, network, run):
     trained = open_trained(source)
     is_run = isinstance(trained, Run)
     model = trained.load_newest() if is_run else trained.load_model()
-    weights = refolded(
+    weights = fold_preprocessing(
         grouped_weights(model),
         trained.architecture.preprocessing,
         run.architecture.preprocessing,

@@ -44,7 +44,7 @@ class PixelModel(AlexNetModel):
             self.test_function = every_step(self, self.test_step)
 
 
-def fed_with_pixels(run, image_channels, strategy):
+def build_pixel_model(run, image_channels, strategy):
     """The compiled `PixelModel` of a run, and the network in it."""
     recipe, classes = run.recipe, len(run.class_names)
     before = keras.config.dtype_policy()

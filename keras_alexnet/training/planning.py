@@ -199,12 +199,12 @@ class Plan(Table):
 
     def _heading(self):
         name, room = self.first_limit
-        told = f"{name}, at {room:.1f} times the GPUs' rate"
+        text = f"{name}, at {room:.1f} times the GPUs' rate"
         if room < 1:
-            told = f"{name}, at {room:.0%} of the GPUs' rate already"
+            text = f"{name}, at {room:.0%} of the GPUs' rate already"
         return (
             f"{self.images_per_second:,.0f} images/s, {self._hours:,.1f} "
-            f"hours for {EPOCHS} epochs of ImageNet; the first limit is {told}"
+            f"hours for {EPOCHS} epochs of ImageNet; the first limit is {text}"
         )
 
     def _cells(self):
@@ -272,14 +272,14 @@ class Plan(Table):
             ("a machine sends", between, self.network_gigabits / 8),
         ):
             if size:
-                told = f"a step, in float32, at {speed:g} GB/s"
-                rows.append((what, f"{size / 1e6:,.0f} MB", told))
+                text = f"a step, in float32, at {speed:g} GB/s"
+                rows.append((what, f"{size / 1e6:,.0f} MB", text))
         if between:
             # A tenth of all is a ninth of the rest.
             rest = computing + within / (1e9 * self.link_gigabytes)
             needed = 8 * between / (rest / 9) / 1e9
-            told = "the exchange between machines as a tenth of the step"
-            rows.append(("network for a tenth", f"{needed:,.0f} Gbit/s", told))
+            text = "the exchange between machines as a tenth of the step"
+            rows.append(("network for a tenth", f"{needed:,.0f} Gbit/s", text))
         return rows
 
     def _feeding(self):

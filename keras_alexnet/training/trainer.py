@@ -33,7 +33,7 @@ from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import training_strategy
 from keras_alexnet.training.feed import Feed
 from keras_alexnet.training.loop import fit
-from keras_alexnet.training.pixel_model import fed_with_pixels
+from keras_alexnet.training.pixel_model import build_pixel_model
 from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.plot_model import plot_model
 from keras_alexnet.visualization.summary import summary
@@ -121,7 +121,9 @@ def train(
         feed = Feed(run, *data, strategy, skipped)
         keras.utils.set_random_seed(recipe.seed)
         with _in_a_sentence(skipped):
-            model, network = fed_with_pixels(run, feed.image_channels, strategy)
+            model, network = build_pixel_model(
+                run, feed.image_channels, strategy
+            )
             if chief:
                 _describe(run, network)
             fit(
@@ -166,8 +168,10 @@ def _in_a_sentence(skipped):
         skipped.check()  # says it itself, where that was the reason
         noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
         lines = [line.strip() for line in error.message.splitlines()]
-        told = [line for line in lines if line and not line.startswith(noise)]
-        reason = told[0].rstrip(".") if told else type(error).__name__
+        messages = [
+            line for line in lines if line and not line.startswith(noise)
+        ]
+        reason = messages[0].rstrip(".") if messages else type(error).__name__
         raise ValueError(
             f"TensorFlow stopped the training: {reason}. The same command, on "
             "all machines if there are several, goes on from the last "

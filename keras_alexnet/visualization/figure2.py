@@ -312,8 +312,8 @@ def plot_figure2(
         )
     architecture = with_padding(get_architecture(variant), padding)
     shape = input_shape or architecture.input_shape
-    facts = trace(architecture, shape, classes)
-    figure = draw_blocks(_stages(architecture.rows, facts, tuple(shape)))
+    layers = trace(architecture, shape, classes)
+    figure = draw_blocks(_stages(architecture.rows, layers, tuple(shape)))
     # Without a salt and with a date, no two runs would write the same text.
     date = {"CreationDate" if path.suffix.lower() == ".pdf" else "Date": None}
     metadata = {} if path.suffix.lower() == ".png" else date
@@ -325,12 +325,12 @@ def plot_figure2(
     return path
 
 
-def _stages(rows, facts, shape):
+def _stages(rows, layers, shape):
     """The columns, from the rows and the shapes between them."""
     stages = [Stage("image", shape)]
     two = False  # whether the fully connected layers are halved too
-    for row, fact in zip(rows, facts, strict=True):
-        stage = Stage(row.name, fact.output_shape, sees=shape[0])
+    for row, layer in zip(rows, layers, strict=True):
+        stage = Stage(row.name, layer.output_shape, sees=shape[0])
         match row:
             case kinds.Conv():
                 two = row.towers == 2 if len(stages) == 1 else two
@@ -348,7 +348,7 @@ def _stages(rows, facts, shape):
                 stages.append(stage)
             case _:
                 stages[-1].notes += _notes(row)
-        shape = fact.output_shape
+        shape = layer.output_shape
     return stages
 
 

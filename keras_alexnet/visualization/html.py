@@ -25,7 +25,7 @@ def paragraph(text, kind=""):
     return f"{start}{escape(text)}</p>\n"
 
 
-def facts(values, kind=""):
+def description_list(values, kind=""):
     """Names and values, side by side where there is room.
 
     Args:

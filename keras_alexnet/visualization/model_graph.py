@@ -171,7 +171,7 @@ def _work(layer, nodes, values):
         except ValueError:  # a subclassed one
             return None, None
         return tuple(
-            _sum(getattr(facts, key) for facts in inside * len(nodes))
+            _sum(getattr(layer, key) for layer in inside * len(nodes))
             for key in ("neurons", "multiply_adds")
         )
     if values is None and getattr(layer, "weights", ()):

@@ -109,20 +109,20 @@ class Summary(Table):
         """Sums over the layers; `layers` counts those with weights."""
         counted = ("parameters", "neurons", "multiply_adds", "memory")
         return {
-            "layers": sum(bool(facts.parameters) for facts in self.layers),
+            "layers": sum(bool(layer.parameters) for layer in self.layers),
             **{
-                key: sum(getattr(facts, key) or 0 for facts in self.layers)
+                key: sum(getattr(layer, key) or 0 for layer in self.layers)
                 for key in counted
             },
         }
 
     @property
     def _partial(self):
-        return any(facts.multiply_adds is None for facts in self.layers)
+        return any(layer.multiply_adds is None for layer in self.layers)
 
     def to_dict(self):
         """Everything as plain values, ready for `json.dump`."""
-        layers = [asdict(facts) for facts in self.layers]
+        layers = [asdict(layer) for layer in self.layers]
         for layer in layers:
             layer["output_shape"] = list(layer["output_shape"])
         return {
@@ -146,16 +146,16 @@ class Summary(Table):
         )
 
     def _cells(self):
-        for facts in self.layers:
+        for layer in self.layers:
             yield (
-                facts.name,
-                shape_text(facts.output_shape),
-                _count(facts.neurons),
-                _count(facts.parameters),
-                _count(facts.multiply_adds),
-                _bytes(facts.memory),
-                _field(facts),
-                f"{facts.kind} {facts.detail}".strip(),
+                layer.name,
+                shape_text(layer.output_shape),
+                _count(layer.neurons),
+                _count(layer.parameters),
+                _count(layer.multiply_adds),
+                _bytes(layer.memory),
+                _field(layer),
+                f"{layer.kind} {layer.detail}".strip(),
             )
         totals = self.totals
         counts = [
@@ -226,8 +226,8 @@ def _bytes(count):
     return f"{count} B"
 
 
-def _field(facts):
+def _field(layer):
     """The side of the square that a value sees, in pixels."""
-    if facts.receptive_field is not None:
-        return str(facts.receptive_field)
-    return "all" if len(facts.output_shape) == 1 else "-"
+    if layer.receptive_field is not None:
+        return str(layer.receptive_field)
+    return "all" if len(layer.output_shape) == 1 else "-"

@@ -84,22 +84,22 @@ def _told(make):
 def _lead(run, network):
     """The figures that one looks for first."""
     recipe, results = run.recipe, run.results
-    facts, note = {}, ""
+    figures, note = {}, ""
     if results:
         evaluation = report_sections.evaluation_of(run)
-        facts = {
+        figures = {
             "Test accuracy": f"{evaluation.accuracy:.4f}",
             "Top-1 error": f"{100 * (1 - evaluation.accuracy):.2f} %",
             "Test images": f"{evaluation.examples:,}",
         }
         if len(run.class_names) > 5:  # of five, five guesses are never wrong
             error = results["top5_error_percent"]
-            facts["Top-5 error"] = f"{error:.2f} %"
+            figures["Top-5 error"] = f"{error:.2f} %"
     else:
         note = pages.paragraph(
             f"{report_sections.UNFINISHED} This is what there is.", "note"
         )
-    facts |= {
+    figures |= {
         "Epochs": f"{len(run.log_rows()):,} of {recipe.epochs:,}",
         "Classes": f"{len(run.class_names):,}",
         "Parameters": f"{network.count_params():,}",
@@ -109,4 +109,4 @@ def _lead(run, network):
         f"{__version__}.",
         "soft",
     )
-    return note + pages.facts(facts) + folder
+    return note + pages.description_list(figures) + folder

@@ -208,7 +208,7 @@ def recipe_fields(recipe):
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in asdict(recipe).items()
     }
-    return html.facts(values, "fields")
+    return html.description_list(values, "fields")
 
 
 def skipped_files(run):

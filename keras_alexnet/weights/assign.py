@@ -53,7 +53,7 @@ def weights_for(found, architecture):
     if found.variant is None:
         return found.layers
     origin = get_architecture(found.variant)
-    return refolded(
+    return fold_preprocessing(
         found.layers, origin.preprocessing, architecture.preprocessing
     )
 
@@ -130,7 +130,7 @@ def _listed(names, most=20):
     return ", ".join(names[:most]) + more
 
 
-def refolded(weights, source, target):
+def fold_preprocessing(weights, source, target):
     """The same network for images that are preprocessed in another way.
 
     Channels in another order turn the input axis of conv1's kernels; another
@@ -164,11 +164,11 @@ def refolded(weights, source, target):
     return {**weights, name: pair}
 
 
-def _in_rgb(facts, kernel=None):
+def _in_rgb(preprocessing, kernel=None):
     """Mean, deviation and kernel with their channels in this order."""
-    mean = np.array(facts.mean)
-    std = np.array(facts.std[: len(mean)])
-    if facts.channel_order == "BGR":
+    mean = np.array(preprocessing.mean)
+    std = np.array(preprocessing.std[: len(mean)])
+    if preprocessing.channel_order == "BGR":
         mean, std = mean[::-1], std[::-1]
         kernel = None if kernel is None else kernel[:, :, ::-1]
     if kernel is not None:
@@ -176,7 +176,7 @@ def _in_rgb(facts, kernel=None):
     return mean, std, kernel
 
 
-def halved(weights, architecture):
+def halve_kernels(weights, architecture):
     """Weights of a network whose dropout did not scale while it was trained.
 
     The paper multiplies the outputs "by 0.5" when it tests (Section 4.2),
@@ -220,17 +220,17 @@ def _check(name, wanted, source_name, towers):
     source_name = shown(source_name)[1:-1]
     shapes = _joined_shapes(towers)
     if shapes != wanted:
-        told = ""
+        hint = ""
         found, right = (
             [(len(shape), shape[-1:]) for shape in of]
             for of in (shapes, wanted)
         )
         # The first fc layer sees what the images' size leaves of the maps.
         if found == right and right[0][0] == 2:
-            told = ", as of images of another size or padding"
+            hint = ", as of images of another size or padding"
         raise ValueError(
             f"The weights of {source_name} do not fit {name}: expected the "
-            f"shapes {wanted}, received {_few(shapes)}{told}."
+            f"shapes {wanted}, received {_few(shapes)}{hint}."
         )
     if not all(np.isfinite(v).all() for values in towers for v in values):
         raise ValueError(

@@ -263,20 +263,22 @@ def read_keras(path):
     layers, config = read_keras_layers(path)
     if "conv_2_1" in layers:  # heuritech/convnets-keras
         return WeightFile(channels_last(from_theano(layers)), "heuritech")
-    facts = (config or {}).get("config", {})
+    metadata = (config or {}).get("config", {})
     ours = str((config or {}).get("registered_name")).endswith(">AlexNetModel")
-    if not ours or not isinstance(facts, dict):
+    if not ours or not isinstance(metadata, dict):
         return WeightFile(layers, is_keras=True)
     with refusing(path, "a .keras file of this package"):
-        facts = {name: facts.get(name) for name in SAVED} | _shapes(facts)
-        _check_facts(facts)
-        if facts["class_names"] is not None:
-            facts["class_names"] = checked_names(facts["class_names"])
-    return WeightFile(layers, facts["variant"], facts, is_keras=True)
+        metadata = {name: metadata.get(name) for name in SAVED} | _shapes(
+            metadata
+        )
+        _check_metadata(metadata)
+        if metadata["class_names"] is not None:
+            metadata["class_names"] = checked_names(metadata["class_names"])
+    return WeightFile(layers, metadata["variant"], metadata, is_keras=True)
 
 
-def _check_facts(facts):
-    variant, padding = facts["variant"], facts["padding"]
+def _check_metadata(metadata):
+    variant, padding = metadata["variant"], metadata["padding"]
     if variant is not None and variant not in list(VARIANTS):
         raise ValueError(f"there is no variant {shown(variant)}")
     pair = [padding] * 2 if isinstance(padding, str) else padding
@@ -286,9 +288,9 @@ def _check_facts(facts):
         and all(one in PADDINGS for one in pair)
     ):
         raise ValueError(f"there is no padding {shown(padding)}")
-    if not isinstance(facts["checks_range"], bool | None):
+    if not isinstance(metadata["checks_range"], bool | None):
         raise ValueError("its `checks_range` is neither true nor false")
-    _check_pixels(facts["resize_pixels"])
+    _check_pixels(metadata["resize_pixels"])
 
 
 def _check_pixels(pixels):

@@ -27,13 +27,13 @@ class WeightFile:
             them: (height, width, in, out) and (in, out), channels last.
         variant: Name of the variant that the file is of, or `None` if it
             does not say.
-        facts: What a `.keras` file of this package says of its model.
+        metadata: What a `.keras` file of this package says of its model.
         is_keras: Whether Keras wrote it, in which the axes are as they are.
     """
 
     layers: dict
     variant: str | None = None
-    facts: dict = field(default_factory=dict)
+    metadata: dict = field(default_factory=dict)
     is_keras: bool = False
 
 

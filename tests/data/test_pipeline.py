@@ -22,7 +22,7 @@ from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.data.pipeline import evaluation_batches
 from keras_alexnet.data.pipeline import training_batches
 from keras_alexnet.data.preprocessing import PixelsToInput
-from keras_alexnet.data.preprocessing import finished
+from keras_alexnet.data.preprocessing import preprocess_batches
 from keras_alexnet.data.preprocessing import preprocess_input
 from keras_alexnet.data.skipped_files import SkippedFiles
 
@@ -228,7 +228,7 @@ def test_pixels_to_input(variant, in_tf_data):
         dataset = tf.data.Dataset.from_tensors(
             ((images, flips, shifts), [0, 1, 2, 3], [1.0, 1, 1, 1])
         )
-        ((y, _, _),) = finished(
+        ((y, _, _),) = preprocess_batches(
             dataset, variant, training=True, training_divisor=1.1
         )
     else:
@@ -261,11 +261,13 @@ def test_any_fit_takes_the_batches():
     model = ka.AlexNet("cifar10_18pct", input_shape=(32, 32, 3), classes=2)
     model.compile("sgd", "sparse_categorical_crossentropy")
     history = model.fit(
-        finished(training_batches(examples, **sizes), "cifar10_18pct"),
+        preprocess_batches(
+            training_batches(examples, **sizes), "cifar10_18pct"
+        ),
         steps_per_epoch=3,
         epochs=2,
         shuffle=False,
-        validation_data=finished(
+        validation_data=preprocess_batches(
             evaluation_batches(examples, **sizes), "cifar10_18pct"
         ),
         verbose=0,

@@ -8,7 +8,10 @@ deprecation first (docs/compatibility.md).
 import argparse
 import inspect
 import json
+import warnings
 from pathlib import Path
+
+import pytest
 
 import keras_alexnet as ka
 from keras_alexnet.cli import main as command_line
@@ -32,8 +35,10 @@ def parameters(thing):
 
 def public_names():
     names = {}
-    for name in sorted(ka.__all__):
-        thing = getattr(ka, name)
+    for name in sorted([*ka.__all__, *ka._DEPRECATED]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            thing = getattr(ka, name)
         names[name] = parameters(thing) if callable(thing) else None
         if inspect.isclass(thing):
             for method, function in vars(thing).items():
@@ -93,6 +98,13 @@ def test_the_snapshot_has_all_that_is_public():
     promised = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
     assert promised["names"].keys() == public_names().keys(), __doc__
     assert promised["commands"].keys() == commands().keys(), __doc__
+
+
+@pytest.mark.parametrize(("old", "new"), ka._DEPRECATED.items())
+def test_a_name_of_before_is_the_new_one_and_warned_of(old, new):
+    with pytest.warns(DeprecationWarning, match=f"`keras_alexnet.{new}` now"):
+        assert getattr(ka, old) is getattr(ka, new)
+    assert old not in ka.__all__
 
 
 def test_the_stub_has_all_names():
