@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import datetime
 import gc
 import os
 import pathlib
@@ -9,32 +10,68 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+from slow_tests import PARTS
+from slow_tests import read_list
+
+PART = "KERAS_ALEXNET_SLOW_TESTS"  # workers have it from who starts them
 
 
-def pytest_configure():
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slow",
+        choices=("today", "all"),
+        default="today",
+        help="of the slow tests a third, another one each day, or all; files "
+        "that are named, -k and -m are always run whole",
+    )
+
+
+def pytest_configure(config):
     """Processes that tests start import from `support` as the tests do."""
+    today = datetime.datetime.now(datetime.UTC).toordinal() % PARTS
+    whole = (
+        config.option.slow == "all"
+        or config.option.keyword
+        or config.option.markexpr
+        or config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    )
+    os.environ.setdefault(PART, "all" if whole else str(today))
     support = str(pathlib.Path(__file__).parent / "support")
     paths = [support, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+def pytest_report_header():
+    part = os.environ[PART]
+    if part == "all":
+        return "slow tests: all that are asked for"
+    return f"slow tests: part {int(part) + 1} of {PARTS} (all: --slow all)"
+
+
 def pytest_collection_modifyitems(config, items):
-    """Mark what takes .8 s or more; without it all take two minutes.
+    """Marks, and of the slow tests today's.
+
+    Mark what takes .8 s or more; without it all take two minutes.
 
     `slow.txt` is written by `python tests/support/slow_tests.py JUNIT_XML`;
     lines with an `@` name fixtures, by hand: all that use one are slow.
     """
-    listed = (pathlib.Path(__file__).parent / "slow.txt").read_text()
-    listed = frozenset(listed.split())
+    listed, today, dropped = read_list(), os.environ[PART], []
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
         name = f"{path}::{getattr(item, 'originalname', None) or item.name}"
-        fixtures = {f"{path}::@{fixture}" for fixture in item.fixturenames}
-        if name in listed or not fixtures.isdisjoint(listed):
+        names = [name, *(f"{path}::@{each}" for each in item.fixturenames)]
+        parts = [listed[each] for each in names if each in listed]
+        if parts:
             item.add_marker("slow")
+            if today not in ("all", str(parts[0])):
+                dropped.append(item)
         for mark in ("browser", "notebook"):
             if mark in item.path.stem:
                 item.add_marker(mark)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
 
 
 @pytest.fixture
