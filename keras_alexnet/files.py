@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 
+AnyPath = str | os.PathLike[str]
 # What `locked` leaves in a folder.
 LOCK = ".keras_alexnet.lock"
 
@@ -50,7 +51,7 @@ def replacing(path):
 
 # The temporary files of this process. A process number alone does not tell
 # whether a file is in use: containers give out the same ones again.
-_in_use = set()
+_in_use: set[str] = set()
 _TEMPORARY = re.compile(r"\.keras_alexnet-(\d+)-[0-9a-f]{8}\.(.+)", re.DOTALL)
 
 

@@ -30,7 +30,7 @@ class Interrupted(KeyboardInterrupt):
         exit_code: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    def __init__(self, number, message):
+    def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + number
 

@@ -4,7 +4,10 @@ import keras
 import numpy as np
 
 from keras_alexnet.analysis.features import layer_output
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
+from keras_alexnet.runs.preprocessor import AnyImage
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -14,7 +17,9 @@ PIXELS = 52  # at least, of a map in the picture
 IMAGE_PIXELS = 150  # at least, of the image above them
 
 
-def plot_activations(trained, image, to_file, layer="conv1"):
+def plot_activations(
+    trained: Trained, image: AnyImage, to_file: AnyPath, layer: str = "conv1"
+) -> np.ndarray:
     """Draw the maps that a layer makes of an image, tower A above tower B.
 
     Each map is scaled to its own range: its least value is black, its

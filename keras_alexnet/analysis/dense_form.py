@@ -6,7 +6,7 @@ import numpy as np
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 
 
-def dense_form(model):
+def dense_form(model: keras.Model) -> keras.Model:
     """The same network as convolutions alone, for images of any larger size.
 
     fc6 becomes a convolution with kernels as large as the last maps (6x6),

@@ -15,8 +15,11 @@ from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.pipeline import read_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
+from keras_alexnet.runs.preprocessor import AnyImages
 from keras_alexnet.runs.preprocessor import are_paths
 from keras_alexnet.runs.preprocessor import each_image
 from keras_alexnet.untrusted_files import open_records
@@ -32,7 +35,9 @@ COLUMNS = {
 }
 
 
-def features(trained, images, layer="fc7"):
+def features(
+    trained: Trained, images: AnyImages | Examples, layer: str = "fc7"
+) -> "Features":
     """What a layer of a trained network makes of images.
 
     Each image is read as for a test: its short side resized, its center
@@ -66,14 +71,15 @@ def features(trained, images, layer="fc7"):
     """
     examples, labeled = examples_of(images, trained)
     skipped = SkippedFiles(len(examples), 1.0)
-    values, good, first = None, [], 0
+    values, first = np.empty(0, "float32"), 0
+    were_read: list[np.ndarray] = []
     for batch, read in _batches(trained, examples, layer, skipped):
-        if values is None:
+        if not were_read:  # once, not twice as large at the end
             values = np.empty((len(examples), *batch.shape[1:]), "float32")
         values[first : first + len(batch)] = batch
         first += len(batch)
-        good.append(read)
-    good = np.concatenate(good)
+        were_read.append(read)
+    good = np.concatenate(were_read)
     return Features(
         values[:first],
         examples.images[good] if examples.are_files else None,
@@ -84,7 +90,12 @@ def features(trained, images, layer="fc7"):
     )
 
 
-def write_features(trained, images, to_file, layer="fc7"):
+def write_features(
+    trained: Trained,
+    images: AnyImages | Examples,
+    to_file: AnyPath,
+    layer: str = "fc7",
+) -> tuple[tuple[int, ...], dict[str, str]]:
     """The same, straight into a file, so that memory does not grow.
 
     Args:
@@ -251,7 +262,7 @@ class Features:
     def __len__(self):
         return len(self.values)
 
-    def save(self, to_file):
+    def save(self, to_file: AnyPath) -> None:
         """Write an `.npz` file: `features`, `files`, `layer`, `labels`, ...
 
         Args:
@@ -263,7 +274,7 @@ class Features:
             np.savez(file, features=self.values, class_names=names, **columns)
 
     @classmethod
-    def load(cls, file):
+    def load(cls, file: AnyPath) -> "Features":
         """Read what `save` or the command `features` has written.
 
         Args:

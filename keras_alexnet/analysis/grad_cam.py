@@ -11,7 +11,10 @@ from keras_alexnet.architectures.rows import Activation
 from keras_alexnet.architectures.rows import Conv
 from keras_alexnet.architectures.rows import LocallyConnected
 from keras_alexnet.evaluation.scores import softmax
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
+from keras_alexnet.runs.preprocessor import AnyImage
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
 
@@ -35,7 +38,9 @@ class Heat(NamedTuple):
     probability: float
 
 
-def grad_cam(trained, image, class_name=None):
+def grad_cam(
+    trained: Trained, image: AnyImage, class_name: str | None = None
+) -> Heat:
     """Where in an image the evidence for a class lies (Grad-CAM).
 
     The heat is `relu(sum_k a_k A_k)`: `A_k` are the maps of the last
@@ -168,7 +173,12 @@ def _extent(image_shape, heat_shape, jump):
     return x - across, x + across, y + down, y - down
 
 
-def plot_grad_cam(trained, image, to_file, class_name=None):
+def plot_grad_cam(
+    trained: Trained,
+    image: AnyImage,
+    to_file: AnyPath,
+    class_name: str | None = None,
+) -> Heat:
     """Draw where in an image the evidence for a class lies.
 
     Args:

@@ -12,7 +12,10 @@ from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.image_source import small_picture
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.evaluation.scores import as_probabilities
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
+from keras_alexnet.runs.preprocessor import AnyImage
 from keras_alexnet.runs.preprocessor import read_as
 from keras_alexnet.visualization.image_grids import draw_overlay
 from keras_alexnet.visualization.image_grids import save
@@ -21,7 +24,12 @@ from keras_alexnet.visualization.image_grids import save
 MOST_PIXELS = 2**24
 
 
-def heat_map(trained, image, class_name=None, short_side=None):
+def heat_map(
+    trained: Trained,
+    image: AnyImage,
+    class_name: str | None = None,
+    short_side: int | None = None,
+) -> Heat:
     """How probable a class is where in a large image.
 
     The network slides over the image in its dense form; each value is its
@@ -106,7 +114,13 @@ def _inputs(network, pixels):
     return layer(pixels[np.newaxis], np.zeros(1, "uint8"), shift[np.newaxis])
 
 
-def plot_heat_map(trained, image, to_file, class_name=None, short_side=None):
+def plot_heat_map(
+    trained: Trained,
+    image: AnyImage,
+    to_file: AnyPath,
+    class_name: str | None = None,
+    short_side: int | None = None,
+) -> Heat:
     """Draw how probable a class is where in a large image.
 
     Args:

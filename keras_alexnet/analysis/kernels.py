@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
 from keras_alexnet.visualization.image_grids import draw_sheets
 from keras_alexnet.visualization.image_grids import own_range
 from keras_alexnet.visualization.image_grids import save
@@ -88,7 +90,7 @@ def _names(towers):
     return ["one tower"] if len(towers) == 1 else ["tower A", "tower B"]
 
 
-def color_scores(trained):
+def color_scores(trained: Trained) -> ColorScores:
     """How much of conv1's kernels is color, for each tower.
 
     Args:
@@ -125,7 +127,7 @@ def _scores(kernels):
     return np.maximum(1 - gray / np.where(energy, energy, 1), 0) * (energy > 0)
 
 
-def conv1_kernels(trained):
+def conv1_kernels(trained: Trained) -> list[np.ndarray]:
     """conv1's kernels of each tower, in RGB.
 
     Of nets whose conv1 is one layer, but whose conv2 deals its maps out to
@@ -166,7 +168,7 @@ def conv1_kernels(trained):
     return towers
 
 
-def plot_kernels(trained, to_file):
+def plot_kernels(trained: Trained, to_file: AnyPath):
     """Draw conv1's kernels as the paper's figure 3: tower A above tower B.
 
     Each kernel is scaled to its own range: its least weight is black, its

@@ -9,6 +9,7 @@ from keras_alexnet.analysis.features import Features
 from keras_alexnet.data import transforms
 from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.decode import read_picture
+from keras_alexnet.files import AnyPath
 from keras_alexnet.terminal import printable
 from keras_alexnet.visualization.image_grids import draw_rows
 from keras_alexnet.visualization.image_grids import save
@@ -33,7 +34,11 @@ class Neighbors(NamedTuple):
     distances: np.ndarray
 
 
-def nearest(features, queries=None, count=6):
+def nearest(
+    features: Features | np.ndarray,
+    queries: Features | np.ndarray | None = None,
+    count: int = 6,
+) -> Neighbors:
     """The images whose features are nearest by Euclidean distance.
 
     As in the paper's figure 4 (right), there with the last 4096-dimensional
@@ -122,7 +127,12 @@ def _nearest(values, queries, own, count):
             yield places[order], exact[order]
 
 
-def plot_nearest(features, queries, neighbors, to_file):
+def plot_nearest(
+    features: Features,
+    queries: Features,
+    neighbors: Neighbors,
+    to_file: AnyPath,
+):
     """Draw queries, each with its nearest images beside it.
 
     Args:

@@ -21,6 +21,7 @@ Sources, by the names used in the comments below:
 from dataclasses import dataclass
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from keras_alexnet.architectures.rows import WITH_WEIGHTS
 from keras_alexnet.architectures.rows import Activation
@@ -315,11 +316,11 @@ ONE_WEIRD_TRICK = (64, 192, 384, 256, 256)
 HALF = (48, 128, 192, 192, 256)
 
 # The paper says 224; 227 gives the same 55x55 maps with floor rounding.
-IMAGENET_227 = {"input_shape": (227, 227, 3), "classes": 1000}
-IMAGENET_224 = {"input_shape": (224, 224, 3), "classes": 1000}
+IMAGENET_227: dict[str, Any] = {"input_shape": (227, 227, 3), "classes": 1000}
+IMAGENET_224: dict[str, Any] = {"input_shape": (224, 224, 3), "classes": 1000}
 # cuda-convnet subtracts the mean image of CIFAR-10; this is its color
 # average over the 50,000 training images.
-CIFAR10 = {
+CIFAR10: dict[str, Any] = {
     "input_shape": (32, 32, 3),
     "classes": 10,
     "preprocessing": Preprocessing(mean=(125.31, 122.95, 113.87)),

@@ -18,6 +18,7 @@ from keras_alexnet.data.folders import class_folders
 from keras_alexnet.data.folders import files_below
 from keras_alexnet.data.folders import is_image
 from keras_alexnet.data.layout import find_layout
+from keras_alexnet.files import AnyPath
 from keras_alexnet.terminal import printable
 
 SUFFIXES = {
@@ -65,11 +66,11 @@ class Inspection:
     roles: str = ""
 
     @property
-    def bad(self):
+    def bad(self) -> list:
         """The findings that a training would skip or stop at."""
         return [found for found in self.findings if found[0] in BAD]
 
-    def is_safe(self, max_bad_ratio=0.01):
+    def is_safe(self, max_bad_ratio: float = 0.01) -> bool:
         """Whether a training with that limit would go through."""
         kinds = collections.Counter(kind for kind, _, _ in self.findings)
         stops = ("refused", "empty class", "damaged shard")
@@ -77,7 +78,7 @@ class Inspection:
             return False
         return kinds["unreadable"] <= max_bad_ratio * self.images
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Everything, as plain values."""
         return {
             "root": self.root,
@@ -118,7 +119,7 @@ class Inspection:
         return "\n".join(lines)
 
 
-def check_data(folder):
+def check_data(folder: AnyPath) -> Inspection:
     """Read every file of a folder as a training would, and tell.
 
     Args:

@@ -19,6 +19,7 @@ from keras_alexnet.data.layout import find_test_layout
 from keras_alexnet.data.shards import Shards
 from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.shards import read_dataset
+from keras_alexnet.files import AnyPath
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ class Examples:
         return len(self.labels)
 
     @property
-    def are_files(self):
+    def are_files(self) -> bool:
         """Whether the images are still to be read from image files."""
-        return not self.are_prepared and self.images.dtype.kind == "U"
+        if isinstance(self.images, Shards):
+            return False
+        return self.images.dtype.kind == "U"
 
     @property
-    def are_prepared(self):
+    def are_prepared(self) -> bool:
         """Whether the images are those of a prepared folder."""
         return isinstance(self.images, Shards)
 
@@ -89,7 +92,9 @@ def _check_images(images):
         )
 
 
-def load_examples(data, validation_fraction=0.2, seed=0):
+def load_examples(
+    data: AnyPath, validation_fraction: float = 0.2, seed: int = 0
+) -> tuple[Examples, Examples]:
     """The training and the test examples of a data set.
 
     Args:

@@ -29,7 +29,9 @@ def class_names():
     return tuple(name for _, name in _classes())
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(
+    preds: np.ndarray, top: int = 5
+) -> list[list[tuple[str, str, float]]]:
     """Names the most probable of ImageNet's 1,000 classes.
 
     Args:

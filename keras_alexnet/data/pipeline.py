@@ -13,6 +13,8 @@ import weakref
 import numpy as np
 
 from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.color import ColorStatistics
+from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.image_source import Source
 from keras_alexnet.data.sampling import area_generator
@@ -26,26 +28,26 @@ TASK = 8  # images that a thread takes at a time
 
 
 def training_batches(
-    examples,
+    examples: Examples,
     *,
-    batch_size,
-    resize_pixels,
-    crop_pixels,
-    square=True,
-    smallest_crop_area=None,
-    flip=True,
-    color_noise=0.0,
-    color_noise_epochs=None,
-    color_unit="deviation",
-    color_statistics=IMAGENET_2012,
-    crop_chunk=1,
-    seed=0,
-    channels=3,
-    first_step=0,
-    skipped=None,
-    replicas=1,
-    local=None,
-    multiple_of=1,
+    batch_size: int,
+    resize_pixels: int,
+    crop_pixels: int,
+    square: bool = True,
+    smallest_crop_area: float | None = None,
+    flip: bool = True,
+    color_noise: float = 0.0,
+    color_noise_epochs: int | None = None,
+    color_unit: str = "deviation",
+    color_statistics: ColorStatistics = IMAGENET_2012,
+    crop_chunk: int = 1,
+    seed: int = 0,
+    channels: int = 3,
+    first_step: int = 0,
+    skipped: SkippedFiles | None = None,
+    replicas: int = 1,
+    local: range | None = None,
+    multiple_of: int = 1,
 ):
     """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
@@ -130,16 +132,16 @@ def training_batches(
 
 
 def evaluation_batches(
-    examples,
+    examples: Examples,
     *,
-    batch_size,
-    resize_pixels,
-    crop_pixels,
-    channels=3,
-    skipped=None,
-    replicas=1,
-    local=None,
-    keep=False,
+    batch_size: int,
+    resize_pixels: int,
+    crop_pixels: int,
+    channels: int = 3,
+    skipped: SkippedFiles | None = None,
+    replicas: int = 1,
+    local: range | None = None,
+    keep: bool = False,
 ):
     """Every example once, in order, its center crop.
 
@@ -170,13 +172,13 @@ def evaluation_batches(
 
 
 def read_batches(
-    examples,
+    examples: Examples,
     *,
-    batch_size,
-    resize_pixels,
-    crop_pixels,
-    channels=3,
-    skipped=None,
+    batch_size: int,
+    resize_pixels: int,
+    crop_pixels: int,
+    channels: int = 3,
+    skipped: SkippedFiles | None = None,
 ):
     """As `evaluation_batches`, arrays of NumPy, and batches of one size.
 
@@ -197,7 +199,7 @@ def read_batches(
     batch = _evaluation(source, batch_size, crop_pixels, skipped, shares)
     threads = concurrent.futures.ThreadPoolExecutor(2)
     try:  # two ahead of whoever takes them
-        begun = collections.deque()
+        begun: collections.deque = collections.deque()
         for step in range(-(-count // batch_size)):
             begun.append(threads.submit(batch, step))
             if len(begun) > 2:

@@ -9,6 +9,7 @@ import multiprocessing.pool
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from keras_alexnet.data.shards import read_json
 from keras_alexnet.data.shards import refuse_newer
 from keras_alexnet.data.shards import write_shard
 from keras_alexnet.data.skipped_files import SkippedFiles
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import NewerVersion
 from keras_alexnet.files import holds_only
 from keras_alexnet.files import locked
@@ -58,16 +60,16 @@ Image = collections.namedtuple("Image", "source label name")
 
 def prepare_data(
     source,
-    out,
+    out: AnyPath,
     *,
-    class_names=None,
-    resize_pixels=256,
-    square=True,
-    validation_fraction=0.2,
-    seed=0,
-    max_bad_ratio=0.01,
-    verbose=True,
-):
+    class_names: Iterable[str] | None = None,
+    resize_pixels: int = 256,
+    square: bool = True,
+    validation_fraction: float = 0.2,
+    seed: int = 0,
+    max_bad_ratio: float = 0.01,
+    verbose: bool = True,
+) -> dict:
     """Resize a set of photos into shards that are read several times faster.
 
     A shard is there as a whole or not at all: after a kill the same call

@@ -5,11 +5,12 @@ import sys
 import keras
 import numpy as np
 
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import transforms
 
 
-def preprocess_input(x, variant="alexnet"):
+def preprocess_input(x, variant: str | Architecture = "alexnet"):
     """Makes of RGB images what a variant's weights expect.
 
     Args:
@@ -120,8 +121,12 @@ class PixelsToInput(keras.layers.Layer):
     """
 
     def __init__(
-        self, variant, mean_image=None, training_divisor=1.0, **kwargs
-    ):
+        self,
+        variant: str | Architecture,
+        mean_image: np.ndarray | None = None,
+        training_divisor: float = 1.0,
+        **kwargs,
+    ) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
         self.variant = variant
         self.mean_image = mean_image
@@ -164,7 +169,7 @@ class PixelsToInput(keras.layers.Layer):
         channels = len(get_architecture(self.variant).preprocessing.mean)
         return keras.KerasTensor((*images.shape[:-1], channels), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         mean_image = self.mean_image
         config.update(
@@ -175,7 +180,9 @@ class PixelsToInput(keras.layers.Layer):
         return config
 
 
-def preprocess_batches(dataset, variant, training=False, **kwargs):
+def preprocess_batches(
+    dataset, variant: str | Architecture, training: bool = False, **kwargs
+):
     """The batches of `pipeline` as `(images, labels, weights)` for any `fit`.
 
     Args:

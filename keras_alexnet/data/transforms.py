@@ -59,7 +59,7 @@ def crop(image, top, left, pixels):
     return image[..., top : top + pixels, left : left + pixels, :]
 
 
-def ten_crops(image, pixels):
+def ten_crops(image, pixels: int) -> list:
     """Four corners, the middle, and their mirror images (Section 4.1).
 
     Args:

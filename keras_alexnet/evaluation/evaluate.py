@@ -1,16 +1,20 @@
 """How well networks do: exact counts over every test example."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 
 import numpy as np
 
+from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.held_out import held_out
 from keras_alexnet.evaluation.scores import class_orders
 from keras_alexnet.evaluation.scores import score_batches
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
 from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.table import Table
 
@@ -156,7 +160,12 @@ def _error(right, total):
     return f"{100 * wrong / max(total, 1):.2f} % ({wrong:,} wrong)"
 
 
-def evaluate(trained, data=None, max_bad_ratio=None, ten_crops=False):
+def evaluate(
+    trained: Trained | Sequence[Trained],
+    data: AnyPath | Examples | None = None,
+    max_bad_ratio: float | None = None,
+    ten_crops: bool = False,
+) -> Evaluation:
     """Test a network, or several whose predictions are averaged.
 
     Args:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from keras_alexnet.data.folders import find_images
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.scores import score_batches
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
+from keras_alexnet.runs.preprocessor import AnyImages
 from keras_alexnet.runs.preprocessor import are_paths
 from keras_alexnet.runs.preprocessor import each_image
 
@@ -35,7 +38,9 @@ class Prediction(NamedTuple):
     error: str | None
 
 
-def predict(trained, images, top=5, ten_crops=False):
+def predict(
+    trained: Trained, images: AnyImages, top: int = 5, ten_crops: bool = False
+) -> list[list[tuple[str, float]]]:
     """The most probable classes of images.
 
     Args:
@@ -62,7 +67,9 @@ def predict(trained, images, top=5, ten_crops=False):
     return predictions
 
 
-def iter_predictions(trained, images, top=5, ten_crops=False):
+def iter_predictions(
+    trained: Trained, images: AnyImages, top: int = 5, ten_crops: bool = False
+) -> Iterator[Prediction]:
     """The predictions for images, one after another, whatever their number.
 
     Args:
@@ -86,14 +93,14 @@ def iter_predictions(trained, images, top=5, ten_crops=False):
         print(file, error or top[0])
     ```
     """
-    network, images = Network.of(trained), each_image(images)
-    if are_paths(images):
-        files = find_images(images)
-        images = np.array(files, str)
+    network, given = Network.of(trained), each_image(images)
+    if are_paths(given):
+        files = find_images(given)
+        pixels = np.array(files, str)
     else:
-        images = network.preprocessor.squares(images)
-        files = [f"image {number}" for number in range(len(images))]
-    return _predictions(network, images, files, top, ten_crops)
+        pixels = network.preprocessor.squares(given)
+        files = [f"image {number}" for number in range(len(pixels))]
+    return _predictions(network, pixels, files, top, ten_crops)
 
 
 def _predictions(network, images, files, top, ten_crops):

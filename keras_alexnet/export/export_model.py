@@ -16,11 +16,13 @@ from keras_alexnet.export.formats import checked_format
 from keras_alexnet.export.saved_model import save_model
 from keras_alexnet.export.verify import verify
 from keras_alexnet.export.write_onnx import write_onnx
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import check_room
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
 from keras_alexnet.layers.local_response_normalization import exporting
 from keras_alexnet.runs.network import Network
+from keras_alexnet.runs.network import Trained
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import first_line
 
@@ -56,7 +58,12 @@ class Export(NamedTuple):
         )
 
 
-def export_model(trained, to_file, format=None, quantize=False):
+def export_model(
+    trained: Trained,
+    to_file: AnyPath,
+    format: str | None = None,
+    quantize: bool = False,
+) -> Export:
     """Writes a trained network for another runtime, and proves it there.
 
     What was written is loaded in a fresh process by the runtime it is meant

@@ -81,16 +81,16 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        size=5,
-        alpha=1e-4,
-        beta=0.75,
-        k=2.0,
-        alpha_mode="sum",
-        groups=1,
-        axis=-1,
-        window="cross_map",
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 2.0,
+        alpha_mode: str = "sum",
+        groups: int = 1,
+        axis: int = -1,
+        window: str = "cross_map",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         _check_constants(k, alpha, beta, alpha_mode)
         _check_window(size, groups, axis, window)
@@ -143,7 +143,7 @@ class LocalResponseNormalization(keras.layers.Layer):
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         config.update(
             size=self.size,

@@ -2,6 +2,7 @@
 
 import numbers
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -12,7 +13,9 @@ from keras_alexnet.architectures.arithmetic import features
 from keras_alexnet.architectures.arithmetic import weight_shapes
 from keras_alexnet.architectures.modifiers import with_padding
 from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.files import AnyPath
 from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.models.builder import apply_row
 from keras_alexnet.models.builder import regroup
@@ -27,18 +30,18 @@ from keras_alexnet.weights.read_weights import read_weights
 
 
 def AlexNet(
-    variant="alexnet",
+    variant: str | Architecture = "alexnet",
     *,
-    padding=None,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=None,
-    classifier_activation="softmax",
-    name=None,
-):
+    padding: str | tuple[str, str] | None = None,
+    include_top: bool = True,
+    weights: AnyPath | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str | None = None,
+) -> AlexNetModel:
     """Instantiates AlexNet, in any of the forms that the literature knows.
 
     Args:

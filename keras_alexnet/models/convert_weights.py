@@ -1,12 +1,15 @@
 """`convert_weights(...)`: a model of ours with the weights of another in it."""
 
 import os
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from keras_alexnet.architectures.variants import VARIANTS
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.files import AnyPath
 from keras_alexnet.models.alexnet import build_model
 from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.weights.assign import grouped_weights
@@ -17,7 +20,13 @@ from keras_alexnet.weights.weight_file import SAVED
 from keras_alexnet.weights.weight_file import WeightFile
 
 
-def convert_weights(source, variant=None, *, unscaled_dropout=False, **kwargs):
+def convert_weights(
+    source: AnyPath | keras.Model | Mapping,
+    variant: str | Architecture | None = None,
+    *,
+    unscaled_dropout: bool = False,
+    **kwargs,
+) -> AlexNetModel:
     """A model of ours with the weights of another in it.
 
     What the source does differently is undone: the order of the axes and of

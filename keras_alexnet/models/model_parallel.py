@@ -6,12 +6,14 @@ fc2048a and fc2048b of layers-145.cfg. Today it is a thing to look at: several
 devices are better used by `tf.distribute` (see `distribution`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import keras
 import tensorflow as tf
 
 from keras_alexnet.architectures import rows as kinds
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.models.alexnet import AlexNet
 
@@ -92,7 +94,11 @@ class Placed(keras.layers.Wrapper):
         return {**super().get_config(), "device": self.device}
 
 
-def two_device_alexnet(variant="alexnet", devices=("GPU:0", "GPU:1"), **kwargs):
+def two_device_alexnet(
+    variant: str | Architecture = "alexnet",
+    devices: Sequence[str] = ("GPU:0", "GPU:1"),
+    **kwargs,
+) -> keras.Model:
     """AlexNet with a tower on each of two devices, as it was trained in 2012.
 
     What both towers meet in (joining and dealing out of maps, fc8) is on the

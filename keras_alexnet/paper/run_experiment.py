@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import holds_only
 from keras_alexnet.files import replacing
 from keras_alexnet.paper.experiments import EXPERIMENTS
@@ -31,7 +32,14 @@ QUICK = {"epochs": 2, "rate_drops": ()}
 QUICK_TRAINING_IMAGES, QUICK_TEST_IMAGES = 512, 128
 
 
-def run_experiment(name, data, folder=None, *, quick=False, verbose="auto"):
+def run_experiment(
+    name: str,
+    data: AnyPath,
+    folder: AnyPath | None = None,
+    *,
+    quick: bool = False,
+    verbose: str | int = "auto",
+):
     """Train all that an experiment compares, and draw what came out.
 
     What is finished in the folder is not trained again, and what was

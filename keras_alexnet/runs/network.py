@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -10,54 +11,12 @@ import numpy as np
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import imagenet
 from keras_alexnet.data.preprocessing import PixelsToInput
+from keras_alexnet.files import AnyPath
 from keras_alexnet.models.convert_weights import convert_weights
 from keras_alexnet.runs.preprocessor import Preprocessor
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.run import Run
 from keras_alexnet.weights.published import is_alias
-
-
-def open_trained(path):
-    """A `Run` of a run folder, or the network in a file of weights.
-
-    Args:
-        path: Path of a folder that `keras-alexnet train` has written, or of
-            a file that `convert_weights` reads, or the alias of a published
-            one.
-
-    Returns:
-        A `Run` or a `Network`, which can be asked the same.
-
-    Raises:
-        ValueError: if it is neither.
-    """
-    if os.path.isdir(path) and not is_alias(path):
-        return Run(path)
-    return _of_file(os.fspath(path))
-
-
-def preprocessor(trained):
-    """The way from photos to what a trained network is fed.
-
-    Args:
-        trained: What `open_trained` gives, or a path or alias that it takes;
-            or a model that `AlexNet(weights=...)` or `convert_weights` made.
-
-    Returns:
-        A `Preprocessor`, to be called with images of any kind.
-
-    Raises:
-        ValueError: if it is not known how the network's images are prepared.
-
-    Example:
-
-    >>> import keras_alexnet as ka
-    >>> model = ka.AlexNet("cifar10_18pct", weights="cifar10")
-    >>> prepared = preprocessor(model)
-    >>> prepared(np.zeros((48, 64, 3), "uint8")).shape
-    (1, 32, 32, 3)
-    """
-    return Network.of(trained).preprocessor
 
 
 class Network:
@@ -199,6 +158,52 @@ class Network:
                 "`AlexNet` or `convert_weights` loaded."
             )
         return fact
+
+
+Trained: TypeAlias = AnyPath | Run | Network | keras.Model
+
+
+def open_trained(path: AnyPath) -> Run | Network:
+    """A `Run` of a run folder, or the network in a file of weights.
+
+    Args:
+        path: Path of a folder that `keras-alexnet train` has written, or of
+            a file that `convert_weights` reads, or the alias of a published
+            one.
+
+    Returns:
+        A `Run` or a `Network`, which can be asked the same.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if os.path.isdir(path) and not is_alias(path):
+        return Run(path)
+    return _of_file(os.fspath(path))
+
+
+def preprocessor(trained: Trained) -> Preprocessor:
+    """The way from photos to what a trained network is fed.
+
+    Args:
+        trained: What `open_trained` gives, or a path or alias that it takes;
+            or a model that `AlexNet(weights=...)` or `convert_weights` made.
+
+    Returns:
+        A `Preprocessor`, to be called with images of any kind.
+
+    Raises:
+        ValueError: if it is not known how the network's images are prepared.
+
+    Example:
+
+    >>> import keras_alexnet as ka
+    >>> model = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    >>> prepared = preprocessor(model)
+    >>> prepared(np.zeros((48, 64, 3), "uint8")).shape
+    (1, 32, 32, 3)
+    """
+    return Network.of(trained).preprocessor
 
 
 def _of_model(model, path=None):

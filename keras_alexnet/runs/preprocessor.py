@@ -1,6 +1,7 @@
 """From images in any form to what a network is fed."""
 
 import os
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,10 @@ from keras_alexnet.data.decode import BadImageError
 from keras_alexnet.data.decode import converted
 from keras_alexnet.data.decode import read_picture
 from keras_alexnet.data.image_source import small_picture
+from keras_alexnet.files import AnyPath
+
+AnyImage = AnyPath | bytes | Image.Image | np.ndarray
+AnyImages = AnyImage | Iterable[AnyImage]
 
 
 class Preprocessor:

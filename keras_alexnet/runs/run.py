@@ -5,15 +5,20 @@ import json
 import pathlib
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields
+
+import keras
 
 from keras_alexnet.architectures.modifiers import VARIATIONS
 from keras_alexnet.architectures.modifiers import with_dropout
 from keras_alexnet.architectures.modifiers import with_initialization
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data.arrays import load_array
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.data.shards import MEAN_IMAGE
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import NewerVersion
 from keras_alexnet.files import check_newer
 from keras_alexnet.files import check_room
@@ -22,7 +27,9 @@ from keras_alexnet.files import is_temporary
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.models.alexnet import AlexNet
+from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.runs import recipes
+from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import bytes_of
@@ -49,7 +56,7 @@ class Run:
         results: Dict of the results, empty until the training has ended.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: AnyPath) -> None:
         self.folder = pathlib.Path(folder)
         self.recipe = self._read("recipe.json", recipes.from_json)
         self.class_names = self._read(
@@ -77,7 +84,9 @@ class Run:
             ) from error
 
     @classmethod
-    def create(cls, folder, recipe, class_names):
+    def create(
+        cls, folder: AnyPath, recipe: Recipe, class_names: Sequence[str]
+    ) -> "Run":
         """Start a run in a folder, or take up the one that is not finished.
 
         One that stopped before its first step or epoch was saved is started
@@ -100,7 +109,9 @@ class Run:
         return cls(folder)
 
     @classmethod
-    def check_place(cls, folder, recipe, class_names):
+    def check_place(
+        cls, folder: AnyPath, recipe: Recipe, class_names: Sequence[str]
+    ) -> None:
         """Refuse a folder that a run cannot be started or taken up in.
 
         Raises:
@@ -128,7 +139,7 @@ class Run:
                 "finished; choose another folder or delete it."
             )
 
-    def log_rows(self):
+    def log_rows(self) -> list[dict[str, float]]:
         """The epochs in `log.csv`, dicts of numbers; none without a log.
 
         Raises:
@@ -146,21 +157,21 @@ class Run:
         except (csv.Error, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
 
-    def path(self, name):
+    def path(self, name: str) -> pathlib.Path:
         """The path of a file in the run folder."""
         return self.folder / name
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Channels of the network's images: 3, or 1 for gray."""
         return get_architecture(self.recipe.variant).input_shape[-1]
 
     @property
-    def sizes(self):
+    def sizes(self) -> dict[str, int]:
         """How images are cut for the network, as `pipeline` takes it."""
         return self.recipe.sizes
 
-    def pixels_to_input(self):
+    def pixels_to_input(self) -> PixelsToInput:
         """The layer that makes of pixels what the network was trained on.
 
         Raises:
@@ -195,7 +206,7 @@ class Run:
         return image
 
     @property
-    def architecture(self):
+    def architecture(self) -> Architecture:
         """The `Architecture` that is trained: the variant, as changed."""
         recipe = self.recipe
         architecture = get_architecture(recipe.variant)
@@ -209,7 +220,7 @@ class Run:
             architecture = VARIATIONS[variation](architecture)
         return architecture
 
-    def build_model(self, **kwargs):
+    def build_model(self, **kwargs) -> AlexNetModel:
         """The network of this run, untrained."""
         side = self.recipe.crop_pixels
         model = AlexNet(
@@ -223,7 +234,7 @@ class Run:
             model.variant = self.recipe.variant
         return model
 
-    def load_model(self, **kwargs):
+    def load_model(self, **kwargs) -> AlexNetModel:
         """The network of this run with its trained weights.
 
         Raises:
@@ -251,7 +262,7 @@ class Run:
         )
         return model
 
-    def load_newest(self):
+    def load_newest(self) -> AlexNetModel:
         """As `load_model`; of an unfinished run from its newest checkpoint.
 
         Raises:
@@ -274,7 +285,7 @@ class Run:
             variable.assign(array)
         return model
 
-    def save_weights(self, model):
+    def save_weights(self, model: keras.Model) -> None:
         """Write the weights.
 
         Raises:
@@ -286,7 +297,7 @@ class Run:
             check_room(self.folder, needed)
             model.save_weights(path)
 
-    def write_log(self, rows):
+    def write_log(self, rows: list[dict]) -> None:
         """Write `log.csv`: a line for each epoch, counted from 0."""
         names = list(rows[0]) if rows else ["epoch"]
         with (
@@ -297,7 +308,7 @@ class Run:
             writer.writeheader()
             writer.writerows(rows)
 
-    def save_results(self, **results):
+    def save_results(self, **results) -> None:
         """Add to the results."""
         self.results.update(results)
         with replacing(self.path("results.json")) as path:

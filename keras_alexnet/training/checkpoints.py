@@ -2,11 +2,13 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import first_line
 from keras_alexnet.signals import Interrupted
@@ -57,24 +59,25 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder,
-        model,
-        minutes=5.0,
-        callbacks=(),
-        counts=None,
-        writes=True,
+        folder: AnyPath,
+        model: keras.Model,
+        minutes: float = 5.0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        counts: keras.metrics.Metric | None = None,
+        writes: bool = True,
         signals=None,
-    ):
+    ) -> None:
         super().__init__()
         self.step = 0
-        self.log = []
+        self.log: list[dict] = []
         self.minutes = minutes
         self.writes = writes
         self._callbacks = list(callbacks)
         self._counts = counts
         self._signals = signals or Signals()
         self._restored_sums = self._sums = None
-        self._saved_step = self._saved_log = None
+        self._saved_step: int | None = None
+        self._saved_log: int | None = None
         with model.distribute_strategy.scope():
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
@@ -83,7 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._states = StateFolder(folder)
         self._saved_at = time.monotonic()
 
-    def restore(self):
+    def restore(self) -> int:
         """Bring back the newest checkpoint that can be read.
 
         Returns:
@@ -98,7 +101,7 @@ class Checkpoints(keras.callbacks.Callback):
         return self.step
 
     @property
-    def has_state(self):
+    def has_state(self) -> bool:
         """Whether a state is on the disk, restored or saved."""
         return self._saved_step is not None
 
@@ -123,7 +126,7 @@ class Checkpoints(keras.callbacks.Callback):
         ):
             callback.state = known
 
-    def save(self):
+    def save(self) -> None:
         """Save now.
 
         Raises:
@@ -155,13 +158,13 @@ class Checkpoints(keras.callbacks.Callback):
             for place, variable in enumerate(self._variables)
         }
 
-    def finish(self):
+    def finish(self) -> None:
         """Save the end, if it is not saved."""
         self._stop_if_asked()
         if self._saved_step != self.step or self._saved_log != len(self.log):
             self.save()
 
-    def check(self, logs=None):
+    def check(self, logs: dict | None = None) -> None:
         """Stop if a weight, a velocity or a logged value is not finite.
 
         Not the loss alone: on a CPU it can look fine where weights are NaN.

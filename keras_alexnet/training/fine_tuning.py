@@ -5,22 +5,24 @@ from dataclasses import replace
 
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.architectures.variants import layer_names
+from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.recipes import RECIPES
 from keras_alexnet.runs.recipes import with_full_paths
+from keras_alexnet.runs.run import Run
 from keras_alexnet.training.trainer import train_once
 
 
 def fine_tune(
-    source,
-    data,
-    workdir,
+    source: AnyPath,
+    data: AnyPath,
+    workdir: AnyPath,
     *,
-    head_epochs=5,
-    epochs=20,
-    verbose="auto",
+    head_epochs: int = 5,
+    epochs: int = 20,
+    verbose: str | int = "auto",
     **changes,
-):
+) -> Run:
     """Train a network on other images, in two stages.
 
     First a new last layer learns behind the frozen others; then all learn,

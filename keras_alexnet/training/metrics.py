@@ -24,7 +24,7 @@ class ImageCounts(keras.metrics.Metric):
         sample_weight: `(batch,)`.
     """
 
-    def __init__(self, classes, name="image_counts"):
+    def __init__(self, classes: int, name: str = "image_counts") -> None:
         super().__init__(name=name)
         self.classes = classes
         self.sums = self.add_variable(
@@ -58,12 +58,12 @@ class ImageCounts(keras.metrics.Metric):
         sums = ops.sum(ops.cast(values, self.sums.dtype), axis=1)
         self.sums.assign_add(_over_replicas(sums))
 
-    def result(self):
+    def result(self) -> dict:
         sums = ops.convert_to_tensor(self.sums)
         means = ops.divide_no_nan(sums[:-1], sums[-1])
         return {name: means[place] for place, name in enumerate(NAMES)}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"classes": self.classes, "name": self.name}
 
 

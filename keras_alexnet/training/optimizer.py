@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+from collections.abc import Mapping
 
 import keras
 from keras import ops
@@ -52,15 +53,16 @@ class PaperSGD(keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        momentum=0.9,
-        decay=0.0005,
-        bias_rate=1.0,
-        bias_decay=False,
-        layer_decay=None,
-        name="paper_sgd",
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule = 0.01,
+        momentum: float = 0.9,
+        decay: float = 0.0005,
+        bias_rate: float = 1.0,
+        bias_decay: bool = False,
+        layer_decay: Mapping[str, float] | None = None,
+        name: str = "paper_sgd",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         layer_decay = dict(layer_decay or {})
         # A decay below zero would blow the weights up.
@@ -151,7 +153,7 @@ class PaperSGD(keras.optimizers.SGD):
         with tf.device(variable.device):  # XLA reaches no other's
             update(variable, velocity, *values)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "decay": self.decay,

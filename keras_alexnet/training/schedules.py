@@ -44,7 +44,9 @@ class PlateauDrops(keras.callbacks.Callback):
     >>> callbacks = [PlateauDrops(patience=5)]
     """
 
-    def __init__(self, patience, times=3, monitor="val_accuracy"):
+    def __init__(
+        self, patience: int, times: int = 3, monitor: str = "val_accuracy"
+    ) -> None:
         super().__init__()
         if patience < 1 or times < 0:
             raise ValueError(
@@ -95,7 +97,9 @@ class EndGame(keras.callbacks.Callback):
     >>> callbacks = [EndGame(67, 72)]
     """
 
-    def __init__(self, slow_epoch, frozen_epoch, rate=1e-5):
+    def __init__(
+        self, slow_epoch: int, frozen_epoch: int, rate: float = 1e-5
+    ) -> None:
         super().__init__()
         self.slow_epoch = slow_epoch
         self.frozen_epoch = frozen_epoch

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_parts
 from keras_alexnet.data.datasets import match_classes
 from keras_alexnet.data.layout import find_layout
@@ -20,9 +21,11 @@ from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.evaluate import count_answers
 from keras_alexnet.evaluation.held_out import settle_data
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import locked
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
+from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
 from keras_alexnet.runs.recipes import with_full_paths
@@ -40,17 +43,17 @@ from keras_alexnet.visualization.summary import summary
 
 
 def train(
-    recipe="fashion",
-    workdir=None,
-    devices=None,
-    examples=None,
-    verbose="auto",
+    recipe: str | Recipe = "fashion",
+    workdir: AnyPath | None = None,
+    devices: int | None = None,
+    examples: tuple[Examples, Examples] | None = None,
+    verbose: str | int = "auto",
     *,
-    distribute="auto",
-    checkpoint_minutes=5.0,
-    deterministic=False,
-    tensorboard=False,
-):
+    distribute: str | object = "auto",
+    checkpoint_minutes: float = 5.0,
+    deterministic: bool = False,
+    tensorboard: bool = False,
+) -> Run:
     """Train a network and leave everything about it in a folder.
 
     The folder receives `recipe.json`, `classes.json`, `summary.txt`,
@@ -99,27 +102,29 @@ def train(
             "`checkpoint_minutes` must be at least 0. "
             f"Received: {checkpoint_minutes}"
         )
-    recipe = _usable(recipe, tensorboard)
+    chosen = _usable(recipe, tensorboard)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = training_strategy(distribute, devices)
     chief = is_chief(strategy)
-    parts = _load(recipe, examples, chief and verbose)
-    workdir = pathlib.Path(workdir or os.path.join("runs", recipe.name))
+    parts = _load(chosen, examples, chief and verbose)
+    workdir = pathlib.Path(workdir or os.path.join("runs", chosen.name))
     # Before a lock, or anything, is written into it.
-    Run.check_place(workdir, recipe, parts[0].class_names)
+    Run.check_place(workdir, chosen, parts[0].class_names)
     with _run_folder(workdir, chief) as folder:
         shown = chief and verbose in ("auto", 1) and sys.stderr.isatty()
-        record, *data = settle_data(workdir, recipe, parts, shown)
-        run = Run.create(folder, recipe, data[0].class_names)
+        record, train_data, test_data = settle_data(
+            workdir, chosen, parts, shown
+        )
+        run = Run.create(folder, chosen, train_data.class_names)
         record.write(run.folder)
         skipped = SkippedFiles(
-            len(data[0]) + len(data[1]),
-            recipe.max_bad_ratio,
+            len(train_data) + len(test_data),
+            chosen.max_bad_ratio,
             run.path("skipped.csv"),
         )
-        feed = Feed(run, *data, strategy, skipped)
-        keras.utils.set_random_seed(recipe.seed)
+        feed = Feed(run, train_data, test_data, strategy, skipped)
+        keras.utils.set_random_seed(chosen.seed)
         with _in_a_sentence(skipped):
             model, network = build_pixel_model(
                 run, feed.image_channels, strategy
@@ -140,7 +145,7 @@ def train(
             )
         if chief:
             run.save_weights(network)
-            _conclude(run, data[1], skipped)
+            _conclude(run, test_data, skipped)
     return run
 
 

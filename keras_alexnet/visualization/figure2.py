@@ -11,7 +11,9 @@ from matplotlib.patheffects import withStroke
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.modifiers import with_padding
+from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
 
 # All lengths are in inches.
@@ -272,12 +274,12 @@ def _text(axes, x, y, words, **style):
 
 
 def plot_figure2(
-    variant="alexnet",
-    to_file="img/figure2.png",
+    variant: str | Architecture = "alexnet",
+    to_file: AnyPath = "img/figure2.png",
     *,
-    padding=None,
-    input_shape=None,
-    classes=None,
+    padding: str | tuple[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    classes: int | None = None,
 ):
     """Draw a network as figure 2 of the paper does, to its real shapes.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pydot
 
 from keras_alexnet.architectures.variants import Architecture
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
 from keras_alexnet.terminal import printable
 from keras_alexnet.visualization.html import escape
@@ -44,7 +45,7 @@ _NEEDS_SYSTEM_DOT = (".pdf", ".ps")  # graphviz-pure has neither
 _FONT = "Helvetica"
 
 
-def plot_model(model_or_variant, to_file="img/alexnet.png"):
+def plot_model(model_or_variant, to_file: AnyPath = "img/alexnet.png"):
     """Draw the graph of a network: its layers, their numbers, their shapes.
 
     Two towers stand side by side. The text of `.dot` and `.svg` files is the

@@ -14,7 +14,13 @@ from keras_alexnet.visualization.model_graph import shape_text
 from keras_alexnet.visualization.table import Table
 
 
-def summary(model_or_variant, *, padding=None, input_shape=None, classes=None):
+def summary(
+    model_or_variant,
+    *,
+    padding: str | tuple[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    classes: int | None = None,
+) -> "Summary":
     """What each layer of a network makes and costs, for one image.
 
     Args:

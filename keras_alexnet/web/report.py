@@ -4,7 +4,9 @@ import pathlib
 
 from keras_alexnet import __version__
 from keras_alexnet.evaluation.held_out import own_tests
+from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
+from keras_alexnet.runs.run import Run
 from keras_alexnet.visualization import html as pages
 from keras_alexnet.visualization.summary import summary
 from keras_alexnet.web import report_sections
@@ -12,7 +14,9 @@ from keras_alexnet.web import report_sections
 ENDINGS = (".html", ".htm")
 
 
-def write_report(run, to_file=None, data=None):
+def write_report(
+    run: Run, to_file: AnyPath | None = None, data: AnyPath | None = None
+) -> pathlib.Path:
     """Write a page about a run: one file of HTML that needs no network.
 
     It shows what there is. Where weights, results or data are missing, it

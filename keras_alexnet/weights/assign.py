@@ -12,7 +12,7 @@ from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.untrusted_files import shown
 
 
-def grouped_weights(model):
+def grouped_weights(model) -> dict[str, list[np.ndarray]]:
     """The weights of a model, its towers joined as `Conv2D(groups=2)` has them.
 
     Args:

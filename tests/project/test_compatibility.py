@@ -107,6 +107,36 @@ def test_a_name_of_before_is_the_new_one_and_warned_of(old, new):
     assert old not in ka.__all__
 
 
+# Whatever Keras or NumPy takes: arrays, tensors, models, data sets, options.
+OPEN = {
+    "x",
+    "dataset",
+    "model",
+    "model_or_variant",
+    "source",
+    "image",
+    "signals",
+}
+OPEN |= {"args", "kwargs", "changes", "self", "cls", "distribute"}
+
+
+@pytest.mark.parametrize("name", ka.__all__)
+def test_public_names_have_types(name):
+    """mypy checks them, in .ci/run and the workflow."""
+    thing = getattr(ka, name)
+    if inspect.isclass(thing):
+        thing = vars(thing).get("__init__")
+    if not inspect.isfunction(thing):
+        return
+    parameters = inspect.signature(thing).parameters.values()
+    missing = [
+        p.name
+        for p in parameters
+        if p.annotation is p.empty and p.name not in OPEN
+    ]
+    assert missing == []
+
+
 def test_the_stub_has_all_names():
     assert STUB.read_text(encoding="utf-8") == stub(), __doc__
 

@@ -36,7 +36,7 @@ class Storage(NamedTuple):
 
     dtype: np.dtype
     key: str
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method
 
 
 class Tensor(NamedTuple):
