@@ -10,7 +10,6 @@ from keras import ops
 from keras_alexnet.architectures.rows import Activation
 from keras_alexnet.architectures.rows import Conv
 from keras_alexnet.architectures.rows import LocallyConnected
-from keras_alexnet.evaluation.scores import softmax
 from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.network import Trained
@@ -100,7 +99,7 @@ class GradCam:
         # Keras unpacks a list of one.
         towers = keras.tree.flatten(self._to_maps(inputs, training=False))
         logits = self._to_logits(towers, training=False)
-        probabilities = softmax(ops.convert_to_numpy(logits))[0]
+        probabilities = ops.convert_to_numpy(ops.softmax(logits))[0]
         place = self._network.place_of(class_name, probabilities)
         gradients = _gradients(self._to_logits, towers, place)
         maps, gradients = (

@@ -83,11 +83,10 @@ def _predictor(network, order, ten_crops):
 def as_probabilities(model, scores):
     """What a network gave, also if it has no softmax, as a file may hold it."""
     last = getattr(model.layers[-1], "activation", None)
-    return softmax(scores) if last is keras.activations.linear else scores
+    return _softmax(scores) if last is keras.activations.linear else scores
 
 
-def softmax(scores):
-    """The probabilities that logits stand for."""
+def _softmax(scores):
     exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return exponents / exponents.sum(axis=-1, keepdims=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 import keras
+import numpy as np
 
 from keras_alexnet.architectures.modifiers import VARIATIONS
 from keras_alexnet.architectures.modifiers import with_dropout
@@ -32,7 +33,6 @@ from keras_alexnet.runs import recipes
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import StateFolder
-from keras_alexnet.runs.states import bytes_of
 from keras_alexnet.untrusted_files import read_text
 from keras_alexnet.weights.assign import put_weights
 from keras_alexnet.weights.read_weights import read_weights
@@ -291,7 +291,8 @@ class Run:
         Raises:
             ValueError: if they cannot be written.
         """
-        needed = bytes_of([v.value for v in model.weights]) + MARGIN_BYTES
+        bytes_each = np.dtype(model.variable_dtype).itemsize
+        needed = bytes_each * model.count_params() + MARGIN_BYTES
         with replacing(self.path("model.weights.h5")) as path:
             # A disk that gets full while HDF5 writes ends the process.
             check_room(self.folder, needed)

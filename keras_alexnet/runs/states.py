@@ -216,11 +216,6 @@ def _read_tensorflow(path):
         raise DamagedState(first_line(error)) from error
 
 
-def bytes_of(variables):
-    """How many bytes the values of `tf.Variable`s take."""
-    return sum(v.dtype.size * v.shape.num_elements() for v in variables)
-
-
 def first_line(error):
     """The first line of what an error says."""
     return str(error).strip().partition("\n")[0]

@@ -174,7 +174,7 @@ def test_what_breaks_in_computing_is_a_line_too(monkeypatch):
     def broken(*_):
         raise RuntimeError("no such layer")
 
-    monkeypatch.setattr(measures, "facts", broken)
+    monkeypatch.setattr(measures, "layer_facts", broken)
     table = ka.check_paper()
     line = by_what(table)["Figure 2", "neurons of conv1"]
     assert line.verdict == "BROKEN"

@@ -165,9 +165,10 @@ def test_gray_networks_and_files_without_softmax(tmp_path, photos):
         assert [term for term, _ in facts] == ["Network", "3 classes"]
     logits = gray.build_model(classifier_activation=None)
     logits.set_weights(gray.load_model().get_weights())
+    # A bare file does not know the resizing.
+    logits.resize_pixels = gray.recipe.resize_pixels
     logits.save(tmp_path / "logits.keras")
     trained = ka.open_trained(tmp_path / "logits.keras")
-    trained.recipe = gray.recipe  # a bare file does not know the resizing
     with served(trained) as server:
         _, _, found = ask(server, data=photos[0].read_bytes())
     np.testing.assert_allclose(
