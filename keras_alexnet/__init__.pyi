@@ -23,6 +23,8 @@ from keras_alexnet.data.preprocessing import PixelsToInput as PixelsToInput
 from keras_alexnet.data.preprocessing import preprocess_batches as preprocess_batches
 from keras_alexnet.data.preprocessing import preprocess_input as preprocess_input
 from keras_alexnet.data.transforms import ten_crops as ten_crops
+from keras_alexnet.environment import deferred_signals as deferred_signals
+from keras_alexnet.environment import Interrupted as Interrupted
 from keras_alexnet.evaluation.evaluate import evaluate as evaluate
 from keras_alexnet.evaluation.predict import iter_predictions as iter_predictions
 from keras_alexnet.evaluation.predict import predict as predict
@@ -40,8 +42,6 @@ from keras_alexnet.runs.network import preprocessor as preprocessor
 from keras_alexnet.runs.recipe import Recipe as Recipe
 from keras_alexnet.runs.recipes import RECIPES as RECIPES
 from keras_alexnet.runs.run import Run as Run
-from keras_alexnet.signals import deferred_signals as deferred_signals
-from keras_alexnet.signals import Interrupted as Interrupted
 from keras_alexnet.training.checkpoints import Checkpoints as Checkpoints
 from keras_alexnet.training.fine_tuning import fine_tune as fine_tune
 from keras_alexnet.training.metrics import ImageCounts as ImageCounts

@@ -10,7 +10,7 @@ def main():
         The exit code, as of `cli.main.main`.
     """
     try:
-        from keras_alexnet.signals import raised_signals
+        from keras_alexnet.environment import raised_signals
 
         with raised_signals():
             from keras_alexnet.cli.main import main

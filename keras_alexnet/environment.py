@@ -1,9 +1,115 @@
-"""TensorFlow, imported without its notes."""
+"""The process: TensorFlow without its notes, Ctrl-C, SIGTERM, and a quick end.
 
+When Python ends, it looks through all objects for cycles, several times;
+TensorFlow's modules alone make that take seconds, and on a busy machine many.
+What it finds it destroys while no other thread may run Python any more: the
+iterator of a data set then waits for threads that wait for Python, and the
+connection to other machines waits for one that has died, up to half a minute.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
 import importlib
+import io
 import os
+import signal
+import threading
 
-from keras_alexnet.signals import raised_signals
+# Not `isinstance`: some of TensorFlow's objects import modules when asked.
+_STREAM = io.IOBase.__base__
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training was asked to stop, and has saved its state.
+
+    Args:
+        number: Of the signal.
+        message: What was saved.
+
+    Attributes:
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+class Signals:
+    """The first of Ctrl-C and SIGTERM that came, or `None`."""
+
+    number = None
+
+
+@contextlib.contextmanager
+def raised_signals():
+    """Raise `Interrupted` where Ctrl-C or SIGTERM comes, whatever runs.
+
+    Where it comes in the middle of an import it may be lost, or become
+    another error; then it is raised at the end of the block. In other threads
+    than the main one, which gets no signals, nothing is done; what is ignored
+    stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = Signals()
+
+    def stop(number, _):
+        signals.number = number
+        raise Interrupted(number, "interrupted")
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted")
+    except Interrupted:
+        raise
+    except BaseException as error:
+        if signals.number:
+            raise Interrupted(signals.number, "interrupted") from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def deferred_signals():
+    """Note Ctrl-C and SIGTERM instead of obeying; the second is obeyed.
+
+    In other threads than the main one, which gets no signals, nothing is
+    noted.
+    """
+    signals = Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def obey_again():
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def note(number, _):
+        signals.number = number
+        obey_again()
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, note)
+    try:
+        yield signals
+    finally:
+        obey_again()
 
 
 def load_tensorflow():
@@ -24,3 +130,22 @@ def load_tensorflow():
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@functools.cache
+def end_at_once():
+    """Have Python not look for cycles once the `atexit` handlers were run.
+
+    Handlers that were registered later run earlier, those before later; all
+    are run, files are flushed, and what no cycle holds is destroyed as ever.
+    Python promises no more for objects that live to the end.
+    """
+    atexit.register(_leave)
+
+
+def _leave():
+    for thing in gc.get_objects():
+        if _STREAM in type(thing).__mro__:
+            with contextlib.suppress(Exception):  # closed, or for reading
+                thing.flush()
+    gc.freeze()

@@ -13,9 +13,9 @@ from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
 from keras_alexnet.cli.arguments import picture
 from keras_alexnet.cli.arguments import positive
+from keras_alexnet.environment import Interrupted
+from keras_alexnet.environment import deferred_signals
 from keras_alexnet.environment import load_tensorflow
-from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import deferred_signals
 from keras_alexnet.terminal import counted
 from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import say

@@ -16,8 +16,8 @@ from keras_alexnet.cli import paper
 from keras_alexnet.cli import training
 from keras_alexnet.cli import web
 from keras_alexnet.cli import weights
-from keras_alexnet.signals import end_at_once
-from keras_alexnet.signals import raised_signals
+from keras_alexnet.environment import end_at_once
+from keras_alexnet.environment import raised_signals
 from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import printable_warning
 from keras_alexnet.terminal import say

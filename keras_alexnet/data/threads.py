@@ -14,7 +14,7 @@ import os
 import threading
 import time
 
-from keras_alexnet.signals import end_at_once
+from keras_alexnet.environment import end_at_once
 
 PATIENCE_SECONDS = 1.0  # for one image that takes long to read
 

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_alexnet.environment import Interrupted
+from keras_alexnet.environment import Signals
 from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import first_line
-from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import Signals
 from keras_alexnet.training.schedules import rate_of
 
 

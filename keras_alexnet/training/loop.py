@@ -4,10 +4,10 @@ import contextlib
 
 import keras
 
+from keras_alexnet.environment import deferred_signals
 from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import has_begun
-from keras_alexnet.signals import deferred_signals
 from keras_alexnet.training.checkpoints import Checkpoints
 from keras_alexnet.training.distribution import check_agreement
 from keras_alexnet.training.progress import TrainingProgress

@@ -16,8 +16,8 @@ import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.data.data_record import DataRecord
 from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.environment import Interrupted
 from keras_alexnet.runs.recipes import get_recipe
-from keras_alexnet.signals import Interrupted
 from keras_alexnet.training.checkpoints import Checkpoints
 
 CLASSES = ("ants", "bees")

@@ -17,11 +17,11 @@ import safetensors.numpy
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.cli.training import folder_for
+from keras_alexnet.environment import Interrupted
+from keras_alexnet.environment import Signals
 from keras_alexnet.files import LOCK
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import to_json
-from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import Signals
 from keras_alexnet.training import loop
 from keras_alexnet.training import trainer
 from keras_alexnet.training.checkpoints import Checkpoints
@@ -34,7 +34,7 @@ SCRIPT = """
 import os, signal, sys
 import numpy as np
 import keras_alexnet as ka
-from keras_alexnet.signals import Interrupted
+from keras_alexnet.environment import Interrupted
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.training.checkpoints import Checkpoints
 

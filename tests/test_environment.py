@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from keras_alexnet.signals import Interrupted
-from keras_alexnet.signals import deferred_signals
-from keras_alexnet.signals import raised_signals
+from keras_alexnet.environment import Interrupted
+from keras_alexnet.environment import deferred_signals
+from keras_alexnet.environment import raised_signals
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
