@@ -69,6 +69,9 @@ def pytest_collection_modifyitems(config, items):
         for mark in ("browser", "notebook"):
             if mark in item.path.stem:
                 item.add_marker(mark)
+        code = item.function.__code__
+        if "torch" in (*code.co_names, *code.co_varnames):
+            item.add_marker("torch")
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]

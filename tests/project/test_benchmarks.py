@@ -212,3 +212,17 @@ def test_the_rows_have_names():
     names = benchmarks("--list").stdout.split()
     assert "step-alexnet-128-bfloat16" in names
     assert {"feeding", "training", "start", "machine"} <= set(names)
+
+
+def test_committed_figures_are_those_of_their_files():
+    """With `--data` the networks answer, too; they are not here."""
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.recompute"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    lines = run.stdout.splitlines()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len(lines) > 15
+    assert all(line.startswith("agrees") for line in lines)
