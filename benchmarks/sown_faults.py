@@ -154,12 +154,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", required=True, help="JSON file to write")
     options = parser.parse_args()
-    found = {}
+    to_file, found = pathlib.Path(options.to), {}
+    if to_file.exists():  # what was seen is not sown again
+        found = json.loads(to_file.read_text(encoding="utf-8"))
     for module, (old, new) in FAULTS.items():
+        if found.get(module, {}).get("test"):
+            continue
         found[module] = {"was": old, "sown": new, "test": sow(module, old, new)}
         print(f"{module}: {found[module]['test']}", flush=True)
         text = json.dumps(found, indent=1) + "\n"
-        pathlib.Path(options.to).write_text(text, encoding="utf-8")
+        to_file.write_text(text, encoding="utf-8")
     return int(any(each["test"] is None for each in found.values()))
 
 
