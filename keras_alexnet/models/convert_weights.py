@@ -16,6 +16,8 @@ from keras_alexnet.weights.assign import grouped_weights
 from keras_alexnet.weights.assign import halve_kernels
 from keras_alexnet.weights.assign import weights_for
 from keras_alexnet.weights.read_weights import read_weights
+from keras_alexnet.weights.recognize import fitting_variants
+from keras_alexnet.weights.recognize import recognized_variant
 from keras_alexnet.weights.weight_file import SAVED
 from keras_alexnet.weights.weight_file import WeightFile
 
@@ -41,7 +43,8 @@ def convert_weights(
             returns it. Layers with weights count, in their order; their
             names do not matter.
         variant: Name of the variant to make. If `None`, that of the source,
-            or `"alexnet"` for Keras models that do not say.
+            as it says or as its layers and their constants show; for a Keras
+            model in memory and for arrays that do not say, `"alexnet"`.
         unscaled_dropout: Boolean, whether the source was trained with the
             paper's dropout, which halves the outputs when it tests
             (Section 4.2); then the kernels behind it are halved.
@@ -91,7 +94,11 @@ def _found(source):
         weights = grouped_weights(source)
         return WeightFile(weights, source.variant, metadata, is_keras=True)
     if isinstance(source, keras.Model):
-        return WeightFile(grouped_weights(source), is_keras=True)
+        try:
+            config = {"config": source.get_config()}
+        except NotImplementedError:  # a subclassed model
+            config = None
+        return WeightFile(grouped_weights(source), is_keras=True, config=config)
     if isinstance(source, str | os.PathLike):
         return read_weights(source)
     raise ValueError(
@@ -103,8 +110,19 @@ def _found(source):
 def _variant(found, source):
     if found.variant is not None:
         return found.variant
-    if found.is_keras and "variant" not in found.metadata:
+    if isinstance(source, dict):
         return "alexnet"
+    if isinstance(source, keras.Model) and not isinstance(source, AlexNetModel):
+        layers = {
+            layer.name: layer.get_weights()
+            for layer in source.layers
+            if layer.weights
+        }
+        fitting = fitting_variants(layers, found.config)
+        return fitting[0] if len(fitting) == 1 else "alexnet"
+    if found.is_keras and "variant" not in found.metadata:
+        path = os.fspath(source)
+        return recognized_variant(path, found.layers, found.config)
     name = getattr(source, "name", source)
     raise ValueError(
         f"{os.fspath(name)!r} does not say which network it is of, or is of "

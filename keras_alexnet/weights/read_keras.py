@@ -19,9 +19,13 @@ from keras_alexnet.weights.layouts import channels_last
 from keras_alexnet.weights.layouts import from_theano
 from keras_alexnet.weights.parsers.hdf5 import Tree
 from keras_alexnet.weights.parsers.hdf5 import natural
+from keras_alexnet.weights.recognize import is_ours
+from keras_alexnet.weights.recognize import variant_in
 from keras_alexnet.weights.weight_file import SAVED
 from keras_alexnet.weights.weight_file import WeightFile
+from keras_alexnet.weights.weight_file import check_layers
 from keras_alexnet.weights.weight_file import checked_names
+from keras_alexnet.weights.weight_file import layers_of
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CONVOLUTION, LOCAL, DENSE, OTHER = range(4)
@@ -205,36 +209,11 @@ def parse_config(text):
                     "the weights alone"
                 )
             if "layers" in value:
-                _check_layers(value["layers"])
+                check_layers(value["layers"])
             values.extend(value.values())
         elif type(value) is list:
             values.extend(value)
     return config
-
-
-def _check_layers(layers):
-    if type(layers) is not list or not all(
-        type(layer) is dict
-        and type(layer.get("class_name")) is str
-        and type(layer.get("config")) in (dict, list)
-        and (type(layer["config"]) is list or _is_named(layer["config"]))
-        for layer in layers
-    ):
-        raise ValueError("its config.json has layers that are none")
-
-
-def _is_named(config):
-    """Keras names every layer; one without a name is only not named."""
-    return type(config.get("name", "")) is str
-
-
-def layers_of(config):
-    """The configs of the layers of a model; `None` of a layer."""
-    inner = config.get("config")
-    if type(inner) is list:  # a Sequential of Keras 1
-        _check_layers(inner)
-        return inner
-    return inner.get("layers") if type(inner) is dict else None
 
 
 def layer_paths(config, path):
@@ -263,10 +242,13 @@ def read_keras(path):
     layers, config = read_keras_layers(path)
     if "conv_2_1" in layers:  # heuritech/convnets-keras
         return WeightFile(channels_last(from_theano(layers)), "heuritech")
-    metadata = (config or {}).get("config", {})
-    ours = str((config or {}).get("registered_name")).endswith(">AlexNetModel")
-    if not ours or not isinstance(metadata, dict):
-        return WeightFile(layers, is_keras=True)
+    if config is None or not is_ours(config):
+        variant = variant_in(config)
+        with refusing(path, "a model that Keras saved"):
+            inner = (config or {}).get("config")
+            shapes = _shapes(inner) if isinstance(inner, dict) else {}
+        return WeightFile(layers, variant, shapes, is_keras=True, config=config)
+    metadata = config["config"]
     with refusing(path, "a .keras file of this package"):
         metadata = {name: metadata.get(name) for name in SAVED} | _shapes(
             metadata
@@ -274,7 +256,9 @@ def read_keras(path):
         _check_metadata(metadata)
         if metadata["class_names"] is not None:
             metadata["class_names"] = checked_names(metadata["class_names"])
-    return WeightFile(layers, metadata["variant"], metadata, is_keras=True)
+    return WeightFile(
+        layers, metadata["variant"], metadata, is_keras=True, config=config
+    )
 
 
 def _check_metadata(metadata):

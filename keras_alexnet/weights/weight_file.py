@@ -29,12 +29,14 @@ class WeightFile:
             does not say.
         metadata: What a `.keras` file of this package says of its model.
         is_keras: Whether Keras wrote it, in which the axes are as they are.
+        config: The config of the Keras model, or `None`.
     """
 
     layers: dict
     variant: str | None = None
     metadata: dict = field(default_factory=dict)
     is_keras: bool = False
+    config: dict | None = None
 
 
 def checked_names(names):
@@ -76,3 +78,29 @@ def number_of(attributes, name, default):
     if not isinstance(value, int | float):
         raise ValueError(f"its attribute {name!r} is no number")
     return value
+
+
+def check_layers(layers):
+    """Refuses what is no list of layers' configs."""
+    if type(layers) is not list or not all(
+        type(layer) is dict
+        and type(layer.get("class_name")) is str
+        and type(layer.get("config")) in (dict, list)
+        and (type(layer["config"]) is list or _is_named(layer["config"]))
+        for layer in layers
+    ):
+        raise ValueError("its config.json has layers that are none")
+
+
+def _is_named(config):
+    """Keras names every layer; one without a name is only not named."""
+    return type(config.get("name", "")) is str
+
+
+def layers_of(config):
+    """The configs of the layers of a model; `None` of a layer."""
+    inner = config.get("config")
+    if type(inner) is list:  # a Sequential of Keras 1
+        check_layers(inner)
+        return inner
+    return inner.get("layers") if type(inner) is dict else None
