@@ -202,3 +202,25 @@ def test_unlabeled_test_images_beside_the_validation_images(tmp_path):
 def _write(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (12, 9)).save(path)
+
+
+def test_of_two_labeled_lists_the_validation_images_are_taken(tmp_path):
+    """Who labels `test` themselves did not get its labels from ImageNet."""
+    names = ("n01440764", "n01443537")
+    for name in names:
+        _write(tmp_path / "train" / name / "0.JPEG")
+    for split in ("test", "val"):
+        for number in range(2):
+            _write(tmp_path / split / "images" / f"{split}_{number}.JPEG")
+        (tmp_path / split / "val_annotations.txt").write_text(
+            "".join(
+                f"{split}_{number}.JPEG\t{name}\t0\t0\t9\t9\n"
+                for number, name in enumerate(names)
+            )
+        )
+    with pytest.warns(UserWarning, match="test is left alone: val is tested"):
+        _, test = load_examples(tmp_path)
+    assert {path.rpartition("/")[2] for path in test.images} == {
+        "val_0.JPEG",
+        "val_1.JPEG",
+    }
