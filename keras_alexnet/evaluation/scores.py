@@ -82,8 +82,13 @@ def _predictor(network, order, ten_crops):
 
 def as_probabilities(model, scores):
     """What a network gave, also if it has no softmax, as a file may hold it."""
+    return _softmax(scores) if gives_logits(model) else scores
+
+
+def gives_logits(model):
+    """Whether a network ends without its softmax."""
     last = getattr(model.layers[-1], "activation", None)
-    return _softmax(scores) if last is keras.activations.linear else scores
+    return last is keras.activations.linear
 
 
 def _softmax(scores):

@@ -11,6 +11,7 @@ import json
 import keras
 import tensorflow as tf
 
+from keras_alexnet.evaluation.scores import gives_logits
 from keras_alexnet.export.description import input_text
 from keras_alexnet.export.formats import MARK
 
@@ -75,6 +76,8 @@ def _answer(network, image_bytes):
         crops, tf.zeros([count], tf.uint8), tf.zeros([count, channels]), 1.0
     )
     probabilities = network.model(inputs, training=False)
+    if gives_logits(network.model):
+        probabilities = tf.nn.softmax(probabilities)
     scores, places = tf.math.top_k(
         probabilities, min(TOP, len(network.class_names))
     )

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from keras_alexnet.evaluation.scores import as_probabilities
 from keras_alexnet.models.input_checks import test_images
 
 SAMPLES = 6
@@ -68,6 +69,8 @@ def verify(network, form, path, quantized=False):
     if not photos:
         return difference, None
     limits = (np.inf, LARGEST_SHARE_PHOTOS)
+    batch = as_probabilities(network.model, batch)
+    spread = _size(batch - batch.mean(axis=0))
     return difference, _difference(batch, found["photos"], spread, *limits)
 
 

@@ -83,8 +83,9 @@ def _backward(x, dy, inner, window, alpha, beta, k):
 
 def _power(d, beta):
     """d ** -beta; roots are several times faster than powers."""
-    if beta == 0.75:
-        return ops.rsqrt(d * ops.sqrt(d))
+    if beta == 0.75:  # not of a product, which would leave float32's range
+        root = ops.rsqrt(d)
+        return root * ops.sqrt(root)
     if beta == 0.5:
         return ops.rsqrt(d)
     return ops.power(d, -beta)

@@ -115,6 +115,10 @@ class AlexNetModel(keras.Model):
             return super().export(*args, **kwargs)
 
 
+# Keras' `.h5` files name the class of a model without its package.
+keras.saving.get_custom_objects()["AlexNetModel"] = AlexNetModel
+
+
 def _steps():
     """What `tf.distribute` needs, and no other backend can import."""
     from keras_alexnet.models import replica_steps

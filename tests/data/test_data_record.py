@@ -14,7 +14,9 @@ from untrained import write_photos
 
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
+from keras_alexnet.data.data_record import EARLIER
 from keras_alexnet.data.data_record import DataRecord
+from keras_alexnet.data.data_record import Image
 from keras_alexnet.data.datasets import load_examples
 from keras_alexnet.environment import Interrupted
 from keras_alexnet.runs.recipes import get_recipe
@@ -422,3 +424,13 @@ def test_a_damaged_record_is_named(place):
         match = "images.csv' cannot be read|2 are new|3 are new"
         with pytest.raises(ValueError, match=match):
             train(recipe_for(place / "photos"), place / "stopped")
+
+
+def test_what_earlier_trainings_saw_counts_as_trained_on(tmp_path):
+    """Fine-tuning: the images that the weights came from, too."""
+    images = [Image("a", f"digest{i}", f"{i}.png", "") for i in range(3)]
+    parts = {"train": images[:1], "test": images[1:2], EARLIER: images[2:]}
+    DataRecord(parts).write(tmp_path)
+    record = DataRecord.read(tmp_path)
+    assert record.trained_on == {"digest0", "digest2"}
+    assert record.held_out == {"digest1"}

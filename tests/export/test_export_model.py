@@ -567,3 +567,25 @@ def test_a_photo_of_the_comparison_is_no_constant():
     assert len({p.size for p in pictures}) == 2
     for picture in pictures:
         assert np.asarray(picture).std(axis=(0, 1)).min() > 20
+
+
+def test_a_saved_model_without_softmax_gives_probabilities(tmp_path):
+    """What it calls so, whatever the network's last activation is."""
+    model = ka.AlexNet("lenet5", classes=3, classifier_activation=None)
+    generator = np.random.default_rng(0)
+    model.set_weights(
+        [generator.normal(0, 0.1, w.shape) for w in model.get_weights()]
+    )
+    model.class_names, model.resize_pixels = ("a", "b", "c"), 32
+    model.checks_range = True  # it is known how it is fed
+    export = export_model(model, tmp_path / "net")
+    assert "outputs (batch, 3)" in export.output
+    pixels = generator.integers(0, 256, (40, 36, 3), "uint8")
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    data = (tmp_path / "1.png").read_bytes()
+    loaded = tf.saved_model.load(tmp_path / "net")
+    found = loaded.signatures["serve_image_bytes"](tf.constant([data]))
+    assert np.sum(found["probabilities"]) == pytest.approx(1)
+    ((name, probability), *_) = ka.predict(model, tmp_path / "1.png")[0]
+    assert found["classes"][0, 0].numpy().decode() == name
+    assert float(found["scores"][0, 0]) == pytest.approx(probability, abs=1e-3)

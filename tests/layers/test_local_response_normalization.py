@@ -718,3 +718,14 @@ def test_refused_shapes(arguments, shape, sentence):
     layer = LocalResponseNormalization(**arguments)
     with pytest.raises(ValueError, match=sentence):
         layer(keras.Input(batch_shape=shape))
+
+
+@pytest.mark.parametrize("scale", [1e16, 1e-16])
+@pytest.mark.parametrize("k", [2.0, 1e-30])
+def test_the_range_of_float32_is_used(scale, k):
+    """A product of the denominator and its root would be 0 or infinite."""
+    x = np.random.default_rng(0).uniform(-scale, scale, (2, 3, 3, 8))
+    wide = LocalResponseNormalization(k=k, dtype="float64")(x)
+    found = LocalResponseNormalization(k=k)(x.astype("float32"))
+    assert np.isfinite(found).all() and np.any(found)
+    np.testing.assert_allclose(found, wide, rtol=2e-5)

@@ -12,6 +12,7 @@ from explicit import article_listing
 from explicit import two_towers
 from outlines import outline
 
+import keras_alexnet as ka
 from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.layers.dropout import Dropout
 from keras_alexnet.layers.local_response_normalization import (
@@ -711,4 +712,23 @@ else:
         [sys.executable, "-c", script],
         env={**os.environ, "KERAS_BACKEND": backend},
         check=True,
+    )
+
+
+@pytest.mark.parametrize("variant", ["lenet5", "cifar10_18pct"])
+def test_an_h5_file_of_a_compiled_model_loads(variant, tmp_path):
+    """As ModelCheckpoint("best.h5") writes it, in Keras 2's form."""
+    model = ka.AlexNet(variant, classes=4)
+    model.class_names = ("a", "b", "c", "d")
+    model.compile(ka.PaperSGD(0.01), "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).uniform(-9, 9, (4, *model.input_shape[1:]))
+    saved = keras.callbacks.ModelCheckpoint(str(tmp_path / "best.h5"))
+    model.fit(x, np.arange(4), verbose=0, callbacks=[saved])
+    again = keras.models.load_model(tmp_path / "best.h5")
+    assert type(again) is type(model)
+    assert again.variant == variant
+    assert list(again.class_names) == list(model.class_names)
+    assert isinstance(again.optimizer, ka.PaperSGD)
+    np.testing.assert_array_equal(
+        again.predict(x, verbose=0), model.predict(x, verbose=0)
     )
