@@ -186,6 +186,21 @@ def test_what_is_no_image_is_refused(network, images, text):
         ka.preprocessor(network)(images)
 
 
+@pytest.mark.parametrize(
+    ("crop", "given", "resized"),
+    [(227, None, 256), (224, None, 256), (32, None, 32), (227, 300, 300)],
+)
+def test_how_large_images_become_before_the_crop(crop, given, resized):
+    """Section 2, Caffe and torchvision: 256, where nobody says otherwise."""
+    shape = (crop, crop, 3)
+    model = ka.AlexNet("cifar10_18pct", input_shape=shape, classes=2)
+    model.resize_pixels, model.checks_range = given, True
+    sizes = ka.preprocessor(model)
+    assert (sizes.resize_pixels, sizes.crop_pixels) == (resized, crop)
+    pixels = np.zeros((600, 400, 3), "uint8")
+    assert sizes(pixels).shape == (1, *shape)
+
+
 def test_a_model_of_others_has_no_known_way():
     import keras
 
