@@ -22,7 +22,7 @@ FAULTS = {
         "return (window - size) % strides",
         "return (size - window) % strides",
     ),
-    "layers/lrn.py": (
+    "layers/lrn_formula.py": (
         "- (2.0 * alpha * beta) * x",
         "- (alpha * beta) * x",
     ),

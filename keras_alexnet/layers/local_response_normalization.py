@@ -8,8 +8,8 @@ import numbers
 import keras
 from keras import ops
 
-from keras_alexnet.layers.lrn import native
-from keras_alexnet.layers.lrn import normalize
+from keras_alexnet.layers.lrn_formula import native
+from keras_alexnet.layers.lrn_formula import normalize
 
 _EXPORTING = contextvars.ContextVar("exporting", default=False)
 
