@@ -1,4 +1,4 @@
-"""Faults sown by hand, one in each of 24 modules: do the fast tests see them?
+"""Faults sown by hand, one in each of 28 modules: do the fast tests see them?
 
     python -m benchmarks.sown_faults --to benchmarks/results/sown_faults.json
 

@@ -1,9 +1,13 @@
 """What other systems lack, such as `fcntl`, is not needed."""
 
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+from keras_alexnet.files import replacing
 
 CODE = """
 import os, sys
@@ -46,3 +50,19 @@ def test_without_fcntl(tmp_path):
         text=True,
     )
     assert run.returncode == 0, run.stderr[-3000:]
+
+
+def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        pathlib.Path(temporary).write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    before = path.stat().st_ino
+    with replacing(path) as temporary:
+        pathlib.Path(temporary).write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert path.stat().st_ino != before  # not written into the old one
+    assert list(tmp_path.iterdir()) == [path]

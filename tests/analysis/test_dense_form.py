@@ -226,3 +226,17 @@ def test_command(photo, tmp_path, capsys):
     ):
         assert main([*words, *options]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_of_one_window_it_is_the_network_itself():
+    model = ka.AlexNet("lenet5", classes=3)
+    generator = np.random.default_rng(0)
+    model.set_weights(
+        [generator.normal(0, 0.2, w.shape) for w in model.get_weights()]
+    )
+    x = generator.uniform(-1, 1, (4, *model.input_shape[1:]))
+    found = ka.dense_form(model).predict(x, verbose=0)
+    assert found.shape == (4, 1, 1, 3)
+    np.testing.assert_allclose(
+        found[:, 0, 0], model.predict(x, verbose=0), rtol=1e-5, atol=1e-7
+    )

@@ -309,3 +309,14 @@ def test_prepared_folder_is_verified(class_folders, tmp_path, capsys):
         assert named(check_data(out), "damaged shard") == [shard.name]
         shard.write_bytes(whole)
     assert check(out) == 0
+
+
+def test_the_command_ends_with_the_verdict(tmp_path, class_folders, capsys):
+    good = class_folders({"a": 3, "b": 2}, "good")
+    assert main(["check-data", str(good)]) in (0, None)
+    assert "would go through" in capsys.readouterr().out
+    bad = class_folders({"a": 3, "b": 2}, "bad")
+    for path in (bad / "b").iterdir():
+        path.unlink()
+    assert main(["check-data", str(bad)]) == 1
+    assert "would stop" in capsys.readouterr().out

@@ -18,6 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from peak import peak_of
 
+from keras_alexnet.export.torch_files import write_pth
+from keras_alexnet.weights import read_torch
 from keras_alexnet.weights.read_numpy import read_npy_layers
 from keras_alexnet.weights.read_torch import read_pth_tensors
 
@@ -435,3 +437,17 @@ def test_pytorch_is_not_imported(tmp_path):
         check=True,
     )
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("numbers", "allowed"), [(250, True), (251, False)])
+def test_the_limit_of_numbers(numbers, allowed, tmp_path, monkeypatch):
+    path = tmp_path / "net.pth"
+    write_pth(
+        {"a": np.zeros(150, "f4"), "b": np.zeros(numbers - 150, "f4")}, path
+    )
+    monkeypatch.setattr(read_torch, "MOST_BYTES", 250 * read_torch.NUMBER_BYTES)
+    if allowed:
+        assert sum(a.size for a in read_pth_tensors(path).values()) == numbers
+        return
+    with pytest.raises(ValueError, match="more numbers than an AlexNet"):
+        read_pth_tensors(path)
