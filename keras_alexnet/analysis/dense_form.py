@@ -115,7 +115,8 @@ def _spread(kernel, pools, side):
     basis = np.eye(side * side, dtype="float32")
     pooled = basis.reshape(side * side, side, side, 1)
     for layer in pools:
-        pooled = np.asarray(type(layer).from_config(layer.get_config())(pooled))
+        copy = type(layer).from_config(layer.get_config())
+        pooled = keras.ops.convert_to_numpy(copy(pooled))
     pooled = pooled.reshape(side * side, -1)
     kernel = kernel.reshape(pooled.shape[1], -1, kernel.shape[-1])
     spread = np.tensordot(pooled, kernel, 1)

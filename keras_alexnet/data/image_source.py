@@ -33,6 +33,7 @@ class Source:
     Attributes:
         channels: Of the images; 1 where they are gray, since gray is made
             RGB as late as possible.
+        is_abandoned: Whether nobody waits for images any more.
 
     Raises:
         ValueError: if the images are prepared in another size or shape.
@@ -43,6 +44,7 @@ class Source:
         self.resize_pixels = resize_pixels
         self.square = square
         self.network_channels = channels
+        self.is_abandoned = False
         self.channels = channels_of(examples, channels)
         if examples.are_prepared:
             examples.images.check(resize_pixels, square)

@@ -1,9 +1,8 @@
 """From examples to batches, for training and for evaluation.
 
 Threads of Python read, decode (in C, without the interpreter's lock) and cut,
-a few batches ahead. Batches stay `uint8`: what makes them
-four times as large, and is cheap on a GPU, is left to
-`preprocessing.PixelsToInput`.
+a few batches ahead. Batches stay `uint8`: what makes them four times as large,
+and is cheap on a GPU, is left to `preprocessing.PixelsToInput`.
 """
 
 import collections
@@ -206,7 +205,8 @@ def read_batches(
                 yield _in_order(*begun.popleft().result())
         while begun:
             yield _in_order(*begun.popleft().result())
-    finally:
+    finally:  # Python waits for its threads when it ends
+        source.is_abandoned = True
         threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -271,6 +271,8 @@ def _read(source, indices, cut, pixels, skipped):
 
     def task(start):
         for i in range(start, min(start + TASK, len(indices))):
+            if source.is_abandoned:
+                return
             try:
                 images[i] = cut(i)
             except BadImageError as error:

@@ -145,10 +145,16 @@ class Network:
 
     @property
     def names(self):
-        """Names of the classes; "class 0" and so on of those without."""
+        """Names of the classes; "class 0" and so on of those without.
+
+        The published networks of 1,000 classes are all of ILSVRC-2012.
+        """
         if self.class_names is not None:
             return self.class_names
-        return _numbered(self.model.output_shape[-1])
+        classes = self.model.output_shape[-1]
+        if classes == 1000 and self._recipe is not None:
+            return tuple(imagenet.class_names())
+        return tuple(f"class {number}" for number in range(classes))
 
     def _known(self, fact):
         if fact is None:
@@ -267,12 +273,7 @@ def _of_file(path):
             f"{path!r} sees images of {channels} channels; those of "
             f"{model.variant} have {expected}."
         )
-    classes = model.output_shape[-1]
-    if network.class_names is None:
-        # The published files are all of ILSVRC-2012.
-        is_imagenet = classes == 1000
-        names = imagenet.class_names() if is_imagenet else _numbered(classes)
-        network.class_names = tuple(names)
+    classes, network.class_names = model.output_shape[-1], network.names
     if len(network.class_names) != classes:
         raise ValueError(
             f"{path!r} is damaged: it has {classes} classes and "
@@ -284,7 +285,3 @@ def _of_file(path):
 def _resize_pixels(crop):
     # Section 2, Caffe and torchvision: 256, of which 224 or 227 are cut out.
     return 256 if crop in (224, 227) else crop
-
-
-def _numbered(count):
-    return tuple(f"class {number}" for number in range(count))

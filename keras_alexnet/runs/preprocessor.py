@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -64,7 +65,8 @@ class Preprocessor:
         """What the network is fed of its crops."""
         flips = np.zeros(len(crops), "uint8")
         shifts = np.zeros((len(crops), self.channels), "float32")
-        return np.asarray(self.to_input(crops, flips, shifts))
+        fed = self.to_input(crops, flips, shifts)
+        return keras.ops.convert_to_numpy(fed)
 
     def _square(self, image):
         pixels = self.resize_pixels

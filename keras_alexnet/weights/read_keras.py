@@ -242,23 +242,22 @@ def read_keras(path):
     layers, config = read_keras_layers(path)
     if "conv_2_1" in layers:  # heuritech/convnets-keras
         return WeightFile(channels_last(from_theano(layers)), "heuritech")
-    if config is None or not is_ours(config):
-        variant = variant_in(config)
-        with refusing(path, "a model that Keras saved"):
-            inner = (config or {}).get("config")
-            shapes = _shapes(inner) if isinstance(inner, dict) else {}
-        return WeightFile(layers, variant, shapes, is_keras=True, config=config)
-    metadata = config["config"]
-    with refusing(path, "a .keras file of this package"):
-        metadata = {name: metadata.get(name) for name in SAVED} | _shapes(
-            metadata
-        )
-        _check_metadata(metadata)
-        if metadata["class_names"] is not None:
-            metadata["class_names"] = checked_names(metadata["class_names"])
-    return WeightFile(
-        layers, metadata["variant"], metadata, is_keras=True, config=config
-    )
+    with refusing(path, "a model that Keras saved"):
+        variant, metadata = _metadata(config or {})
+    return WeightFile(layers, variant, metadata, is_keras=True, config=config)
+
+
+def _metadata(config):
+    """The variant, if it is known, and what else a model says of itself."""
+    inner = config.get("config")
+    shapes = _shapes(inner) if isinstance(inner, dict) else {}
+    if not is_ours(config):
+        return variant_in(config), shapes
+    metadata = {name: inner.get(name) for name in SAVED} | shapes
+    _check_metadata(metadata)
+    if metadata["class_names"] is not None:
+        metadata["class_names"] = checked_names(metadata["class_names"])
+    return metadata["variant"], metadata
 
 
 def _check_metadata(metadata):

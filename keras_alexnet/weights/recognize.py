@@ -10,21 +10,22 @@ from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.weights.weight_file import layers_of
 
 # Keras' layers and ours, as the rows of an architecture know them; of others
-# nothing is known, and nothing is compared.
+# nothing is known, and nothing is compared. Behind each what tells two apart.
 KINDS = {
-    "Conv2D": "convolution",
-    "Convolution2D": "convolution",
-    "LocallyConnected2D": "local",
-    "LocalResponseNormalization": "normalization",
-    "MaxPooling2D": "max pooling",
-    "AveragePooling2D": "average pooling",
-    "Dense": "dense",
-    "Dropout": "dropout",
-    "ZeroPadding2D": "zero padding",
-}
-CONSTANTS = {
-    "normalization": ("size", "alpha", "beta", "k", "alpha_mode", "window"),
-    "dropout": ("rate",),
+    "Conv2D": ("convolution", "strides"),
+    "Convolution2D": ("convolution", "strides"),
+    "LocallyConnected2D": ("local",),
+    "LocalResponseNormalization": (
+        "normalization",
+        *("size", "alpha", "beta", "k", "alpha_mode", "window"),
+    ),
+    "MaxPooling2D": ("max pooling", "pool_size", "strides"),
+    "AveragePooling2D": ("average pooling", "pool_size", "strides"),
+    "Activation": ("activation", "activation"),
+    "ReLU": ("relu",),
+    "Dense": ("dense",),
+    "Dropout": ("dropout", "rate"),
+    "ZeroPadding2D": ("zero padding",),
 }
 
 
@@ -91,11 +92,10 @@ def fitting_variants(layers, config=None):
 
 
 def _nested(config):
-    """A config and those of the models within it."""
+    """A config and those of all layers and models within it, in order."""
     yield config
     for layer in layers_of(config) or []:
-        if layers_of(layer):
-            yield from _nested(layer)
+        yield from _nested(layer)
 
 
 def _have_shapes(architecture, shapes):
@@ -141,21 +141,44 @@ def _is_shape(found, known):
 
 
 def _steps_of_config(config):
-    """What a model does, step by step: kinds of layers, constants."""
+    """What a model does, step by step: kinds of layers, their constants."""
     steps, names = [], set()
-    for model in _nested(config):
-        for layer in layers_of(model) or []:
-            kind = KINDS.get(str(layer.get("class_name")).rpartition(">")[2])
-            inner = layer.get("config")
-            if kind is None or type(inner) is not dict:
-                continue
-            name = str(inner.get("name"))
-            if name[-1:] == "b" and name[:-1] + "a" in names:
-                continue  # tower A has been seen
-            names.add(name)
-            keys = CONSTANTS.get(kind, ())
-            steps.append((kind, *(inner.get(key) for key in keys)))
-    return steps
+    for layer in _nested(config):
+        kind, *keys = KINDS.get(
+            str(layer.get("class_name")).rpartition(">")[2], (None,)
+        )
+        inner = layer.get("config")
+        if kind is None or type(inner) is not dict:
+            continue
+        name = str(inner.get("name"))
+        if name[-1:] == "b" and name[:-1] + "a" in names:
+            continue  # tower A has been seen
+        names.add(name)
+        if kind == "relu":
+            steps.append(("activation", "relu"))
+            continue
+        steps.append((kind, *(_single(inner.get(key)) for key in keys)))
+        if kind in ("convolution", "local", "dense"):
+            steps += _activation(inner.get("activation"))
+    return _without_the_last(steps)
+
+
+def _single(value):
+    """Keras has two where both are the same, in a tuple or in JSON's list."""
+    if type(value) in (list, tuple):
+        return value[0] if len(set(map(str, value))) == 1 else str(value)
+    return value
+
+
+def _activation(name):
+    """A step of its own, wherever it stands."""
+    return [("activation", name)] if name not in (None, "linear") else []
+
+
+def _without_the_last(steps):
+    """Without the last activation: a classifier may end in any."""
+    places = [i for i, step in enumerate(steps) if step[0] == "dense"]
+    return steps[: places[-1] + 1] if places else steps
 
 
 def _without_dropout(steps):
@@ -164,25 +187,29 @@ def _without_dropout(steps):
 
 
 def _steps_of_rows(architecture):
-    wanted = []
+    steps = []
     for row in architecture.rows:
         match row:
             case kinds.Conv():
-                wanted.append(("convolution",))
+                steps.append(("convolution", row.strides))
             case kinds.LocallyConnected():
-                wanted.append(("local",))
+                steps.append(("local",))
             case kinds.LocalResponseNorm():
-                keys = CONSTANTS["normalization"]
+                _, *keys = KINDS["LocalResponseNormalization"]
                 constants = (getattr(row, key) for key in keys)
-                wanted.append(("normalization", *constants))
+                steps.append(("normalization", *constants))
             case kinds.MaxPool():
-                wanted.append(("max pooling",))
+                steps.append(("max pooling", row.size, row.strides))
             case kinds.AveragePool():
-                wanted.append(("average pooling",))
+                steps.append(("average pooling", row.size, row.strides))
+            case kinds.Activation():
+                steps += _activation(row.function)
             case kinds.Dense():
-                wanted.append(("dense",))
+                steps.append(("dense",))
             case kinds.Dropout():
-                wanted.append(("dropout", row.rate))
+                steps.append(("dropout", row.rate))
             case kinds.ZeroPad():
-                wanted.append(("zero padding",))
-    return wanted
+                steps.append(("zero padding",))
+        if isinstance(row, kinds.Conv | kinds.LocallyConnected | kinds.Dense):
+            steps += _activation(row.activation)
+    return _without_the_last(steps)

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.data.color import IMAGENET_2012
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.data.image_source import Source
 from keras_alexnet.data.pipeline import evaluation_batches
+from keras_alexnet.data.pipeline import read_batches
 from keras_alexnet.data.pipeline import training_batches
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.data.preprocessing import preprocess_batches
@@ -419,3 +422,25 @@ def test_replicas_get_their_shares():
     (images, _, _), _, _ = next(iter(distributed))
     assert images.shape == (4, 6, 6, 1)
     assert keras.backend.standardize_dtype(images.dtype) == "uint8"
+
+
+def test_who_stops_in_the_middle_does_not_wait_for_images(monkeypatch):
+    """Each takes long: none is begun for nobody, not even of this batch."""
+    images = np.zeros((400, 32, 32, 3), "uint8")
+    examples = Examples(images, np.zeros(400, int), ("a",))
+    begun = []
+
+    def slow(self, index, pixels):
+        begun.append(index)
+        time.sleep(0.02)
+        return images[index]
+
+    monkeypatch.setattr(Source, "center_crop", slow)
+    sizes = {"resize_pixels": 32, "crop_pixels": 32}
+    batches = read_batches(examples, batch_size=100, **sizes)
+    next(batches)
+    batches.close()
+    count = len(begun)
+    time.sleep(0.3)
+    assert len(begun) - count <= 2 * os.cpu_count()
+    assert len(begun) < 400

@@ -93,18 +93,45 @@ def test_every_variant_is_told_by_its_layers(variant):
     assert recognized_variant("it", layers, config) == variant
 
 
-def test_other_constants_are_no_variants(tmp_path):
-    """As alexnet, but for one constant: nobody's."""
-    inputs = keras.Input((SIDE, SIDE, 3))
-    plain = ka.AlexNet(
-        "single_tower_lrn", classes=5, input_shape=inputs.shape[1:]
-    )
-    outputs = inputs
+CHANGES = {
+    "constant": (ka.LocalResponseNormalization, {"k": 3.0}),
+    "activation": (keras.layers.Conv2D, {"activation": "tanh"}),
+    "pooling": (keras.layers.MaxPooling2D, {"pool_size": 2}),
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), CHANGES.values(), ids=CHANGES)
+def test_what_differs_in_anything_is_nobodys(kind, change, tmp_path):
+    shape = (SIDE, SIDE, 3)
+    plain = ka.AlexNet("single_tower_lrn", classes=5, input_shape=shape)
+    outputs = inputs = keras.Input(shape)
     for layer in plain.layers[1:]:
         config = layer.get_config()
-        if isinstance(layer, ka.LocalResponseNormalization):
-            config["k"] = 3.0
+        if isinstance(layer, kind) and layer.name[-1] in "15":
+            config |= change
+        if layer.name == "fc6":
+            outputs = keras.layers.Dense(4096, "relu", name="fc6")(outputs)
+            continue
         outputs = type(layer).from_config(config)(outputs)
     keras.Model(inputs, outputs).save(tmp_path / "odd.keras")
     with pytest.raises(ValueError, match="but its layers are others"):
         ka.open_trained(tmp_path / "odd.keras")
+
+
+def test_the_same_written_otherwise_is_the_same():
+    """Activations as layers, a nested model: what is computed counts."""
+    plain = ka.AlexNet("single_tower_lrn", classes=5, input_shape=(67, 67, 3))
+    steps = []
+    for layer in plain.layers[1:]:
+        config = layer.get_config()
+        activation = config.get("activation")
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            config["activation"] = None
+        steps.append(type(layer).from_config(config))
+        if config.get("activation", 0) is None and activation == "relu":
+            steps.append(keras.layers.ReLU())
+    front = keras.Sequential([keras.Input((67, 67, 3)), *steps[:9]])
+    whole = keras.Sequential([front, *steps[9:]])
+    layers = {w.path: [w.numpy()] for w in whole.weights if "kernel" in w.path}
+    config = {"class_name": "Sequential", "config": whole.get_config()}
+    assert recognized_variant("it", layers, config) == "single_tower_lrn"
