@@ -44,7 +44,9 @@ def dense_form(model: keras.Model) -> keras.Model:
 
     def convolution(layer):
         if layer is flatten or layer in pools:
-            return keras.layers.Identity(name=layer.name)
+            return keras.layers.Identity(
+                name=layer.name, dtype=layer.dtype_policy.name
+            )
         if not isinstance(layer, keras.layers.Dense):
             return type(layer).from_config(layer.get_config())
         return keras.layers.Conv2D(
@@ -52,12 +54,14 @@ def dense_form(model: keras.Model) -> keras.Model:
             side if layer in first else 1,
             activation=layer.activation,
             use_bias=layer.use_bias,
+            data_format="channels_last",
             dtype=layer.dtype_policy,
             name=layer.name,
         )
 
     shape = (None, None, model.input_shape[-1])
-    image = keras.Input(shape, name=model.inputs[0].name)
+    (known,) = model.inputs
+    image = keras.Input(shape, dtype=known.dtype, name=known.name)
     image = image if isinstance(model.input, keras.KerasTensor) else [image]
     dense = keras.models.clone_model(model, image, convolution)
     for layer in model.layers:
@@ -83,6 +87,11 @@ def _flatten(model):
             "is not made by AlexNet; expected a model with its top."
         )
     for layer in model.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"{model.name} has its channels first; make it anew where "
+                'Keras\' `image_data_format` is "channels_last".'
+            )
         if isinstance(layer, LocallyConnected2D):
             raise ValueError(
                 f"{model.name} has no dense form: {layer.name} has a kernel "

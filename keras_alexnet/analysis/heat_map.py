@@ -1,6 +1,7 @@
 """The dense form: a network that slides over a larger image."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -104,13 +105,10 @@ def _inputs(network, pixels):
     layer = network.to_input
     shift = np.zeros(network.channels, "float32")
     if layer.mean_image is not None:
-        preprocessing = get_architecture(layer.variant).preprocessing
-        mean = np.array(preprocessing.mean, "float32") / preprocessing.scale
-        if preprocessing.channel_order == "BGR":
-            mean = mean[::-1]
         # Its pixels have no place in an image of another size; their mean has.
-        shift = mean - layer.mean_image.mean(axis=(0, 1))
-        layer = PixelsToInput(layer.variant)
+        architecture = get_architecture(layer.variant)
+        color = layer.mean_preprocessing
+        layer = PixelsToInput(replace(architecture, preprocessing=color))
     return layer(pixels[np.newaxis], np.zeros(1, "uint8"), shift[np.newaxis])
 
 

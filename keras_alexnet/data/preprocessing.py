@@ -1,6 +1,7 @@
 """From pixels of 0..255 to what a network is fed, on any device."""
 
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import transforms
+from keras_alexnet.layers.tracing import converter
 
 
 def preprocess_input(x, variant: str | Architecture = "alexnet"):
@@ -135,9 +137,23 @@ class PixelsToInput(keras.layers.Layer):
             self.mean_image = np.asarray(mean_image, "float32")
         self._compiled = None
 
+    @property
+    def mean_preprocessing(self):
+        """The `Preprocessing` that does the same, but with a mean color.
+
+        A mean image becomes its own mean.
+        """
+        preprocessing = get_architecture(self.variant).preprocessing
+        if self.mean_image is None:
+            return preprocessing
+        mean = self.mean_image.mean(axis=(0, 1), dtype="float64")
+        if preprocessing.channel_order == "BGR":
+            mean = mean[::-1]
+        return replace(preprocessing, mean=tuple(mean * preprocessing.scale))
+
     def call(self, images, flips, shifts, training=False):
         divisor = self.training_divisor if training else 1.0
-        if not _is_of_tensorflow(images):
+        if not _is_of_tensorflow(images) or converter():
             return self.transform(images, flips, shifts, divisor)
         if self._compiled is None:
             function = sys.modules["tensorflow"].function

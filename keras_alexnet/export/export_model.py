@@ -1,6 +1,7 @@
 """`export_model(...)`: a trained network in the formats of other runtimes."""
 
 import contextlib
+import copy
 import logging
 import os
 import pathlib
@@ -20,7 +21,7 @@ from keras_alexnet.files import AnyPath
 from keras_alexnet.files import check_room
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
-from keras_alexnet.layers.local_response_normalization import exporting
+from keras_alexnet.models.precision import in_float32
 from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.network import Trained
 from keras_alexnet.runs.states import MARGIN_BYTES
@@ -68,7 +69,8 @@ def export_model(
 
     What was written is loaded in a fresh process by the runtime it is meant
     for, and compared with the Keras model on a batch and on a single image,
-    before it takes its place.
+    before it takes its place. ONNX, LiteRT and OpenVINO get it in float32,
+    whatever it computes in.
 
     Args:
         trained: What `open_trained` gives or takes, or a Keras model.
@@ -104,6 +106,9 @@ def export_model(
         )
     network = Network.of(trained)
     _check_network(network, name)
+    if name in ("onnx", "litert", "openvino"):
+        network = copy.copy(network)
+        network.model = in_float32(network.model)
     with _folder_beside(to_file, network.model) as folder:
         written = folder / to_file.name
         _convert(network, name, written, quantize)
@@ -129,12 +134,6 @@ def _check_network(network, name):
         raise ValueError(
             "Only a network whose one input is images can be exported. "
             f"Received: input_shape={shape}"
-        )
-    types = {layer.compute_dtype for layer in network.model.layers}
-    if name in ("onnx", "litert", "openvino") and types != {"float32"}:
-        raise ValueError(
-            f"The network computes in {', '.join(sorted(types))}; make it "
-            "anew under the policy float32 and give it the same weights."
         )
     to_input = network.to_input
     if name == "keras" and to_input and to_input.mean_image is not None:
@@ -164,7 +163,7 @@ def _convert(network, name, path, quantize):
     """Write the network in a format; nothing is said but in an error."""
     model = network.model
     try:
-        with _quiet(), exporting():
+        with _quiet():
             if name == "keras":
                 model.save(path)
             elif name == "savedmodel":

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_alexnet.architectures.arithmetic import ceil_pad
+from keras_alexnet.layers.tracing import converter
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -86,6 +87,14 @@ class CeilPadding2D(keras.layers.Layer):
 
     def call(self, inputs):
         shape, padding = ops.shape(inputs), [(0, 0)] * 4
+        known = all(inputs.shape[axis] for axis in self._sides())
+        if not known and converter() == "LiteRT":
+            # It would write convolutions that its runtime does not have.
+            raise ValueError(
+                "LiteRT needs images of known size behind a padding that "
+                "depends on it; make the network with an `input_shape` of "
+                "whole numbers."
+            )
         for axis in self._sides():
             behind = ceil_pad(shape[axis], self.window, self.strides)
             padding[axis] = (0, behind)

@@ -1,7 +1,5 @@
 """Local response normalization, as a Keras layer."""
 
-import contextlib
-import contextvars
 import math
 import numbers
 
@@ -10,23 +8,8 @@ from keras import ops
 
 from keras_alexnet.layers.lrn_formula import native
 from keras_alexnet.layers.lrn_formula import normalize
-
-_EXPORTING = contextvars.ContextVar("exporting", default=False)
-
-
-@contextlib.contextmanager
-def exporting():
-    """Inside, models are traced with TensorFlow's own operations only.
-
-    Converters (ONNX, LiteRT) cannot see into compiled functions; the native
-    normalization they know.
-    """
-    token = _EXPORTING.set(True)
-    try:
-        yield
-    finally:
-        _EXPORTING.reset(token)
-
+from keras_alexnet.layers.tracing import check_precision
+from keras_alexnet.layers.tracing import converter
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class LocalResponseNormalization(keras.layers.Layer):
@@ -135,7 +118,11 @@ class LocalResponseNormalization(keras.layers.Layer):
             groups, values = 1, self.size ** len(axes)
         alpha = self.alpha / (values if self.alpha_mode == "mean" else 1)
         x = ops.cast(inputs, self.compute_dtype)
-        return _normalize(x, self.size, alpha, self.beta, self.k, groups, axes)
+        to_format = converter()
+        check_precision(self, to_format)
+        formula = native if to_format else normalize
+        constants = (self.size, alpha, self.beta, self.k)
+        return _normalize(formula, x, *constants, groups, axes)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -158,7 +145,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         return config
 
 
-def _normalize(x, size, alpha, beta, k, groups, axes):
+def _normalize(formula, x, size, alpha, beta, k, groups, axes):
     """The normalization of each group of maps."""
     constants = (size, alpha, beta, k, axes)
     shape = ops.shape(x)
@@ -167,7 +154,7 @@ def _normalize(x, size, alpha, beta, k, groups, axes):
         split = (groups, shape[axis] // groups)
         x = ops.reshape(x, (*shape[:axis], *split, *shape[axis + 1 :]))
         constants = (size, alpha, beta, k, (axis + 1,))
-    y = (native if _EXPORTING.get() else normalize)(x, *constants)
+    y = formula(x, *constants)
     return ops.reshape(y, shape) if groups > 1 else y
 
 

@@ -3,11 +3,13 @@
 import keras
 
 from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.layers.local_response_normalization import exporting
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
 from keras_alexnet.models.keras_private import learns_shapes_by
+from keras_alexnet.models.keras_private import note_origin
+from keras_alexnet.models.keras_private import origin_of
+from keras_alexnet.models.precision import in_float32
 from keras_alexnet.weights.weight_file import SAVED
 
 
@@ -22,6 +24,15 @@ def _first_share(model, iterator):
     )
 
 
+def _does(model):
+    """What a model computes, whatever its inputs are called."""
+    return [
+        (type(layer), layer.get_config())
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+
+
 @learns_shapes_by(_first_share)
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class AlexNetModel(keras.Model):
@@ -31,8 +42,8 @@ class AlexNetModel(keras.Model):
     initialization cannot learn from. Made and compiled in the scope of a
     `tf.distribute.MirroredStrategy`, each step is that of one device, up to
     the rounding of sums in another order, with uneven batches and clipping
-    too, and `fit` refuses what Keras cannot do there. `export` uses the
-    operations that converters know.
+    too, and `fit` refuses what Keras cannot do there. `export` to other runtimes
+    than TensorFlow writes it in float32, whatever it computes in.
 
     Attributes:
         accumulation_steps: In how many parts a batch is computed, one after
@@ -59,6 +70,16 @@ class AlexNetModel(keras.Model):
         super().__init__(*args, **kwargs)
         of_tensorflow = keras.backend.backend() == "tensorflow"
         self.made_in_scope = of_tensorflow and _steps().is_in_scope()
+        original = origin_of(self)
+        if original is not None and _does(self) == _does(original):
+            self._take_over({n: getattr(original, n) for n in SAVED})
+
+    # Keras' `clone_model` calls this, makes a model of what it gives, and tells
+    # that nothing else but the name.
+    def _run_through_graph(self, *args, **kwargs):
+        outputs = super()._run_through_graph(*args, **kwargs)
+        note_origin(outputs, self)
+        return outputs
 
     def fit(self, x=None, *args, **kwargs):
         if self.compiled:
@@ -106,13 +127,31 @@ class AlexNetModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         metadata = {name: config.pop(name, None) for name in SAVED}
         model = super().from_config(config, custom_objects)
-        for name, value in metadata.items():
-            setattr(model, name, value)
+        model._take_over(metadata)
         return model
 
-    def export(self, *args, **kwargs):
-        with exporting():
-            return super().export(*args, **kwargs)
+    def _take_over(self, metadata):
+        for name, value in metadata.items():
+            setattr(self, name, value)
+
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        model = self
+        if format in ("onnx", "litert", "openvino"):
+            model = in_float32(self)
+        if input_signature is None and format == "onnx":
+            # Without it Keras refuses what was never called.
+            input_signature = [model.input]
+        keras.Model.export(
+            model, filepath, format, verbose, input_signature, **kwargs
+        )
 
 
 # Keras' `.h5` files name the class of a model without its package.

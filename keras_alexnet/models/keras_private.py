@@ -6,6 +6,7 @@ which of the names it lacks.
 
 import functools
 import warnings
+import weakref
 
 import keras
 
@@ -17,6 +18,7 @@ def names():
     optimizer = keras.optimizers.SGD
     found = [
         (_graph_without_layers(), "_nodes_by_depth"),
+        (_graph_without_layers(), "_run_through_graph"),
         (keras.Sequential(), "_functional"),
         (optimizer(), "_get_variable_index"),
     ]
@@ -81,6 +83,19 @@ def learns_shapes_by(first_batch):
         return model_class
 
     return decorate
+
+
+def note_origin(outputs, model):
+    """Note on symbolic outputs by which model's graph they were made."""
+    for tensor in keras.tree.flatten(outputs):
+        if keras.backend.is_keras_tensor(tensor):
+            tensor.made_by = weakref.ref(model)
+
+
+def origin_of(model):
+    """The model by whose graph this one's was made, or `None`."""
+    made_by = getattr(model.outputs[0], "made_by", None)
+    return made_by and made_by()
 
 
 def _graph_without_layers():

@@ -227,8 +227,14 @@ def _clipped(optimizer, gradients):
         gradients, _ = tf.clip_by_global_norm(gradients, limit)
     elif inner.clipvalue:
         limit = inner.clipvalue * scale
-        gradients = [tf.clip_by_value(g, -limit, limit) for g in gradients]
+        gradients = [_clipped_values(g, limit) for g in gradients]
     return [gradient / _replicas() for gradient in gradients]
+
+
+def _clipped_values(gradient, limit):
+    """What is not finite stays: a scaled loss leaves out such a step."""
+    clipped = tf.clip_by_value(gradient, -limit, limit)
+    return tf.where(tf.math.is_finite(gradient), clipped, gradient)
 
 
 def _measured(model, data, y_pred, loss):

@@ -1,5 +1,6 @@
 """A trained network: of a run folder, of a file, or in memory."""
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -13,6 +14,7 @@ from keras_alexnet.data import imagenet
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.files import AnyPath
 from keras_alexnet.models.convert_weights import convert_weights
+from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs.preprocessor import Preprocessor
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.run import Run
@@ -222,7 +224,8 @@ def _of_model(model, path=None):
     def load_model(**kwargs):
         if not kwargs:
             return model
-        return convert_weights(model, variant, **kwargs)
+        with keras_settings() if path else contextlib.nullcontext():
+            return convert_weights(model, variant, **kwargs)
 
     def pixels_to_input():
         return recipe and PixelsToInput(variant)
@@ -259,7 +262,8 @@ def _recipe_of(model, path):
 
 def _of_file(path):
     """The network in a file of weights, which must say how it is fed."""
-    network = _of_model(convert_weights(path), path)
+    with keras_settings():
+        network = _of_model(convert_weights(path), path)
     model = network.model
     height, width, channels = model.input_shape[1:]
     if height != width:

@@ -93,8 +93,10 @@ class Recipe:
         bias_rate: Biases learn at so many times the rate.
         bias_decay: Whether biases decay as well.
         global_clipnorm: If given, gradients are scaled down to this norm.
-        precision: What the layers compute in: `"float32"`, `"bfloat16"` or
-            `"float16"` (with a scaled loss); weights are always float32.
+        precision: What the layers compute in while they learn: `"float32"`,
+            `"bfloat16"` or `"float16"` (with a scaled loss), both with weights
+            of float32; or `"float64"`, for comparisons. The trained network
+            answers in float32, in float64 after the last.
         validation_fraction: Part of each class that is held out where the
             data has no folder for it.
         max_bad_ratio: The largest part of the images that may be unreadable
@@ -184,6 +186,11 @@ class Recipe:
             "crop_pixels": self.crop_pixels,
             "channels": VARIANTS[self.variant].input_shape[-1],
         }
+
+    @property
+    def dtype(self):
+        """Of the weights, and of what the trained network computes."""
+        return "float64" if self.precision == "float64" else "float32"
 
     def _check_epochs(self):
         for field in ("rate_drops", "end_game"):
@@ -308,7 +315,7 @@ CHOICES = {
     "color_unit": ("deviation", "eigenvalue"),
     "color_source": ("imagenet", "fitted"),
     "mean": ("variant", "image"),
-    "precision": ("float32", "bfloat16", "float16"),
+    "precision": ("float32", "bfloat16", "float16", "float64"),
 }
 
 

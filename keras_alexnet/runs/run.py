@@ -29,6 +29,7 @@ from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.models.alexnet import AlexNet
 from keras_alexnet.models.alexnet_model import AlexNetModel
+from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs import recipes
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.states import MARGIN_BYTES
@@ -220,16 +221,23 @@ class Run:
             architecture = VARIATIONS[variation](architecture)
         return architecture
 
-    def build_model(self, **kwargs) -> AlexNetModel:
-        """The network of this run, untrained."""
+    def build_model(self, policy: str | None = None, **kwargs) -> AlexNetModel:
+        """The network of this run, untrained.
+
+        Args:
+            policy: Name of its dtype policy; by default that in which the
+                trained network answers.
+            **kwargs: Arguments of `AlexNet`.
+        """
         side = self.recipe.crop_pixels
-        model = AlexNet(
-            self.architecture,
-            padding=self.recipe.padding,
-            input_shape=(side, side, self.channels),
-            classes=len(self.class_names),
-            **kwargs,
-        )
+        with keras_settings(policy or self.recipe.dtype):
+            model = AlexNet(
+                self.architecture,
+                padding=self.recipe.padding,
+                input_shape=(side, side, self.channels),
+                classes=len(self.class_names),
+                **kwargs,
+            )
         if not self.recipe.variations:
             model.variant = self.recipe.variant
         return model

@@ -1,6 +1,8 @@
 """From the first step, or the last checkpoint, to the last step of a run."""
 
 import contextlib
+import os
+import warnings
 
 import keras
 
@@ -221,7 +223,8 @@ def _validate(model, test_data, steps, epoch, callbacks):
 def start_from(source, network, run):
     """Give the network of a run the weights of a trained one.
 
-    The last layer is taken over if the classes are the same and otherwise
+    Images that are prepared in another way are made up for in conv1, but for
+    a mean image, of which its mean color is. The last layer is taken over if the classes are the same and otherwise
     keeps its random values.
 
     Args:
@@ -235,11 +238,16 @@ def start_from(source, network, run):
     trained = open_trained(source)
     is_run = isinstance(trained, Run)
     model = trained.load_newest() if is_run else trained.load_model()
+    old, new = trained.pixels_to_input(), run.pixels_to_input()
     weights = fold_preprocessing(
-        grouped_weights(model),
-        trained.architecture.preprocessing,
-        run.architecture.preprocessing,
+        grouped_weights(model), old.mean_preprocessing, new.mean_preprocessing
     )
+    if old.mean_image is not None:
+        warnings.warn(
+            f"{os.fspath(source)!r} subtracted a mean image; conv1 takes over "
+            "its mean color, and has no place for the rest.",
+            stacklevel=2,
+        )
     if tuple(trained.class_names) != tuple(run.class_names):
         *_, last = weights
         *_, random = grouped_weights(network).values()

@@ -47,15 +47,11 @@ class PixelModel(AlexNetModel):
 def build_pixel_model(run, image_channels, strategy):
     """The compiled `PixelModel` of a run, and the network in it."""
     recipe, classes = run.recipe, len(run.class_names)
-    before = keras.config.dtype_policy()
-    precision = recipe.precision
+    policy = recipe.precision
+    if policy in ("bfloat16", "float16"):
+        policy = f"mixed_{policy}"
     with strategy.scope():
-        if precision != "float32":
-            keras.config.set_dtype_policy(f"mixed_{precision}")
-        try:
-            network = run.build_model(classifier_activation=None)
-        finally:
-            keras.config.set_dtype_policy(before)
+        network = run.build_model(policy, classifier_activation=None)
         freeze(network, recipe.frozen)
         side, channels = recipe.crop_pixels, run.channels
         inputs = [

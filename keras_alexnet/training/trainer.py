@@ -25,6 +25,7 @@ from keras_alexnet.files import AnyPath
 from keras_alexnet.files import locked
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
+from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
@@ -111,7 +112,10 @@ def train(
     workdir = pathlib.Path(workdir or os.path.join("runs", chosen.name))
     # Before a lock, or anything, is written into it.
     Run.check_place(workdir, chosen, parts[0].class_names)
-    with _run_folder(workdir, chief) as folder:
+    with (
+        _run_folder(workdir, chief) as folder,
+        keras_settings(chosen.dtype),
+    ):
         shown = chief and verbose in ("auto", 1) and sys.stderr.isatty()
         record, train_data, test_data = settle_data(
             workdir, chosen, parts, shown

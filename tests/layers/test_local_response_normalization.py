@@ -19,7 +19,6 @@ from movement import apart
 from keras_alexnet.layers.local_response_normalization import (
     LocalResponseNormalization,
 )
-from keras_alexnet.layers.local_response_normalization import exporting
 
 
 def neighbors(shape, size, groups, axis, window):
@@ -420,58 +419,76 @@ def test_clone():
     assert np.array_equal(model(x), clone(x))
 
 
-@pytest.mark.parametrize("native", [False, True])
-def test_saved_model(native, tmp_path):
+def test_saved_model(tmp_path):
     model = small_model()
-    if native:
-        with exporting():
-            model.export(tmp_path, verbose=False)
-    else:
-        model.export(tmp_path, verbose=False)
+    model.export(tmp_path, verbose=False)
     again = tf.saved_model.load(tmp_path)
     for batch in (1, 3):
         x = normal((batch, 6, 6, 3))
         assert error(again.serve(x), model(x).numpy()) < 1e-5
 
 
+def operations_for(converter, function):
+    """The kinds of operations that a converter has TensorFlow trace."""
+    namespace = {"__name__": converter}
+    exec("def trace(f): return f.get_concrete_function().graph", namespace)
+    graph = namespace["trace"](function)
+    return {operation.type for operation in graph.get_operations()}
+
+
 @pytest.mark.parametrize("shape", [(6,), (4, 6), (4, 4, 6), (3, 4, 4, 6)])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_the_native_operation_is_the_same(shape, groups):
+def test_converters_get_an_operation_that_they_know(shape, groups):
     x = normal((2, *shape), 100.0)
     config = {"groups": groups, "alpha_mode": "mean", "alpha": 1e-3}
     layer = LocalResponseNormalization(**config)
     signature = tf.TensorSpec((None, *(None for _ in shape[:-1]), shape[-1]))
-    with exporting():
-        function = tf.function(layer, input_signature=[signature])
-        graph = function.get_concrete_function().graph
-    assert "LRN" in [operation.type for operation in graph.get_operations()]
+    function = tf.function(layer, input_signature=[signature])
+    assert "LRN" in operations_for("tf2onnx.convert", function)
     y, _ = expected(x, x, **config)
     assert error(function(x), y) < 1e-6
 
 
 @pytest.mark.parametrize("axis, dtype", [(1, "float32"), (-1, "float64")])
-def test_exporting_what_the_native_operation_cannot(axis, dtype):
+def test_what_the_native_operation_cannot(axis, dtype):
     """Then at least no compiled function hides anything."""
     layer = LocalResponseNormalization(axis=axis, dtype=dtype)
     x = normal((2, 5, 4, 6), 100.0).astype(dtype)
-    with exporting():
-        function = tf.function(layer)
-        graph = function.get_concrete_function(x).graph
-    operations = {operation.type for operation in graph.get_operations()}
+    signature = tf.TensorSpec((None, 5, 4, 6), dtype)
+    function = tf.function(layer, input_signature=[signature])
+    converter = "tensorflow.python.saved_model.save"
+    operations = operations_for(converter, function)
     assert not any("Call" in operation for operation in operations)
     y, _ = expected(x, x, axis=axis)
     assert error(function(x), y) < 1e-6
 
 
-def test_exporting_ends():
-    """Outside, also after an error, the compiled functions are used."""
-    with pytest.raises(KeyError), exporting():
-        raise KeyError
+@pytest.mark.parametrize("module", ["tf2onnx_of_mine", "users", "__main__"])
+def test_nobody_else_loses_speed(module):
+    signature = tf.TensorSpec((None, 4, 4, 6))
     layer = LocalResponseNormalization()
-    function = tf.function(layer).get_concrete_function(normal((2, 4, 4, 6)))
-    operations = [op.type for op in function.graph.get_operations()]
+    function = tf.function(layer, input_signature=[signature])
+    operations = operations_for(module, function)
     assert "LRN" not in operations
     assert any("Call" in operation for operation in operations)
+
+
+@pytest.mark.parametrize(
+    ("module", "dtype", "says"),
+    [
+        ("tensorflow.lite.python.lite", "mixed_float16", "LiteRT.*float16"),
+        ("keras.src.export.litert", "mixed_bfloat16", "LiteRT.*bfloat16"),
+        ("tf2onnx.convert", "mixed_bfloat16", "ONNX.*bfloat16"),
+        ("keras.src.export.onnx", "float64", "ONNX.*float64"),
+        ("keras.src.export.openvino", "mixed_bfloat16", "OpenVINO.*bfloat"),
+    ],
+)
+def test_what_a_format_has_no_convolutions_in(module, dtype, says):
+    layer = LocalResponseNormalization(dtype=dtype)
+    signature = tf.TensorSpec((None, 4, 4, 6), layer.compute_dtype)
+    function = tf.function(layer, input_signature=[signature])
+    with pytest.raises(ValueError, match=f"{says}.*export_model"):
+        operations_for(module, function)
 
 
 @pytest.mark.filterwarnings("ignore:In the future `np.object`")  # Keras' own
@@ -490,8 +507,7 @@ def test_onnx(tmp_path):
     x = normal((3, 6, 6, 3))
     y = model(x)  # Keras exports to ONNX what was called once
     path = str(tmp_path / "model.onnx")
-    with exporting():
-        model.export(path, format="onnx", verbose=False)
+    model.export(path, format="onnx", verbose=False)
     nodes = [node.op_type for node in onnx.load(path).graph.node]
     assert nodes.count("LRN") == 1
     session = onnxruntime.InferenceSession(path)

@@ -48,8 +48,6 @@ def assert_same_steps(one, several, precision):
 
 
 def train(folder, precision, arguments, changes):
-    keras.config.set_floatx(precision)
-    keras.config.set_dtype_policy(precision)
     # One batch of 7, or twice four of 10 and one of 3.
     count, epochs = (7, 1) if precision == "float32" else (43, 2)
     generator = np.random.default_rng(0)
@@ -64,6 +62,7 @@ def train(folder, precision, arguments, changes):
         epochs=epochs,
         learning_rate=0.1,
         global_clipnorm=0.5,
+        precision=precision,
         **changes,
     )
     run = ka.train(

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from untrained import random_run
 
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
@@ -201,3 +202,29 @@ def test_a_source_of_another_shape(source, photos, tmp_path):
     )
     with pytest.raises(ValueError, match="has 5 layers.*the source has 4"):
         ka.train(recipe, tmp_path / "run")
+
+
+@pytest.mark.parametrize("variant", ["caffe_alexnet", "single_tower"])
+def test_a_mean_image_is_made_up_for(variant, tmp_path):
+    """One color all over: then the answers stay what they were, exactly."""
+    color = np.array([150.0, 90.0, 30.0])
+    changes = {"variant": variant, "resize_pixels": 70, "crop_pixels": 67}
+    names = tuple("abc")
+    source = random_run(
+        tmp_path / "source",
+        names,
+        mean="image",
+        color_noise=0.0,
+        mean_image=np.full((70, 70, 3), color),
+        **changes,
+    )
+    run = random_run(tmp_path / "run", names, seed=1, **changes)
+    network = run.build_model()
+    with pytest.warns(UserWarning, match="mean color"):
+        start_from(source.folder, network, run)
+    photo = np.random.default_rng(0).integers(0, 256, (67, 67, 3), "uint8")
+    images = photo[np.newaxis], np.zeros(1, "uint8"), np.zeros((1, 3))
+    expected = source.load_model()(source.pixels_to_input()(*images))
+    found = network(run.pixels_to_input()(*images))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.std(expected) > 0.01

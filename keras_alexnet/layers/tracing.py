@@ -1,0 +1,60 @@
+"""Who has TensorFlow trace a layer."""
+
+import sys
+
+import keras
+
+# The modules of those that read the graph which they have TensorFlow trace, and
+# what they make of it. The first that fits counts.
+CONVERTERS = {
+    "keras.src.export.litert.": "LiteRT",
+    "tensorflow.lite.": "LiteRT",
+    "keras.src.export.onnx.": "ONNX",
+    "tf2onnx.": "ONNX",
+    "keras.src.export.openvino.": "OpenVINO",
+    "openvino.": "OpenVINO",
+    "keras.src.export.": "SavedModel",
+    "tensorflow.python.saved_model.": "SavedModel",
+}
+# In which their runtimes have no convolutions. (For ONNX' own see
+# microsoft/onnxruntime, docs/OperatorKernels.md.)
+LACKING = {
+    "LiteRT": ("float16", "bfloat16", "float64"),
+    "ONNX": ("bfloat16", "float64"),
+    "OpenVINO": ("bfloat16",),
+}
+
+
+def converter():
+    """To which format this is converted, if TensorFlow traces it for that.
+
+    Converters cannot see into the functions that XLA compiles, whoever calls
+    them and whatever model the layer stands in: ONNX' writes files that no
+    runtime takes.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return None
+    found = set()
+    frame = sys._getframe()
+    while frame is not None:
+        name = f"{frame.f_globals.get('__name__')}."
+        found |= {m for m in CONVERTERS if name.startswith(m)}
+        frame = frame.f_back
+    return next((CONVERTERS[m] for m in CONVERTERS if m in found), None)
+
+
+def check_precision(layer, to_format):
+    """Refuse what a format's runtime cannot compute; it would be written.
+
+    Raises:
+        ValueError: if the layer computes in such a precision.
+    """
+    if layer.compute_dtype in LACKING.get(to_format, ()):
+        raise ValueError(
+            f"{to_format} has no convolutions in {layer.compute_dtype}; "
+            "`keras_alexnet.export_model` writes a copy in float32."
+        )

@@ -1,0 +1,44 @@
+"""Models in another precision than the one they were made in."""
+
+import keras
+
+FLOATS = ("float16", "bfloat16", "float64")
+
+
+def in_float32(model):
+    """A copy of a model that computes in float32; itself if it does already.
+
+    Other runtimes have no convolutions in float16, bfloat16 or float64.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        A model with the same weights.
+    """
+    config = keras.saving.serialize_keras_object(model)
+    changed = _in_float32(config)
+    if changed == config:
+        return model
+    # What it is made of was in this process already: nothing is unsafe.
+    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _in_float32(config):
+    """A config of Keras with float32 for all floats and policies of them."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(_in_float32, config))
+    if not isinstance(config, dict):
+        return config
+    changed = {name: _in_float32(value) for name, value in config.items()}
+    dtype = changed.get("dtype")
+    if dtype in FLOATS:
+        changed["dtype"] = "float32"
+    elif isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy":
+        changed["dtype"] = {**dtype, "config": {"name": "float32"}}
+    elif isinstance(dtype, dict) and "source_name" in dtype.get("config", {}):
+        inner = {**dtype["config"], "source_name": "float32"}
+        changed["dtype"] = {**dtype, "config": inner}
+    return changed
