@@ -67,7 +67,7 @@ def _standardized(x, preprocessing, mean_image=None):
     if mean_image is not None:
         mean = mean_image * np.float32(preprocessing.scale)
     if preprocessing.channel_order == "BGR":
-        x = _reversed(x, -1)
+        x = _reversed(x)
         mean = mean if mean_image is None else mean[..., ::-1]
     if preprocessing.scale != 1.0:
         x = x * np.float32(preprocessing.scale)
@@ -79,11 +79,9 @@ def _standardized(x, preprocessing, mean_image=None):
     return x
 
 
-def _reversed(x, axis):
-    """PyTorch has no slices with a negative step."""
-    if keras.ops.is_tensor(x):
-        return keras.ops.flip(x, axis)
-    return x[..., ::-1] if axis == -1 else transforms.flip(x)
+def _reversed(x):
+    """The channels in the other order; PyTorch has no steps backwards."""
+    return keras.ops.flip(x, -1) if keras.ops.is_tensor(x) else x[..., ::-1]
 
 
 def _like(x, array):
@@ -168,7 +166,7 @@ class PixelsToInput(keras.layers.Layer):
         of_tensorflow = _is_of_tensorflow(images)
         ops = sys.modules["tensorflow"] if of_tensorflow else keras.ops
         preprocessing = get_architecture(self.variant).preprocessing
-        mirrored = _reversed(images, -2)
+        mirrored = transforms.flip(images)
         flips = ops.cast(flips, "bool")
         x = ops.where(flips[:, None, None, None], mirrored, images)
         channels = len(preprocessing.mean)

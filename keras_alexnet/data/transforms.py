@@ -6,6 +6,7 @@ Pillow's pictures.
 
 import math
 
+import keras
 import numpy as np
 from PIL import Image
 
@@ -87,6 +88,8 @@ def ten_crops(image, pixels: int) -> list:
 
 def flip(image):
     """The mirror image."""
+    if keras.ops.is_tensor(image):  # PyTorch has no steps backwards
+        return keras.ops.flip(image, -2)
     return image[..., ::-1, :]
 
 

@@ -123,6 +123,49 @@ class CeilPadding2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
+class AveragePooling2D(keras.layers.AveragePooling2D):
+    """The mean of each window; of one cut off at the edge, of what is left.
+
+    As cuda-convnet's, and as `keras.layers.AveragePooling2D` on TensorFlow and
+    JAX. On PyTorch, Keras 3.15 repeats the edge (keras-team/keras#23233).
+
+    Args:
+        *args: As of `keras.layers.AveragePooling2D`.
+        **kwargs: The same.
+
+    Example:
+
+    >>> AveragePooling2D(3, 2, "same")(np.ones((1, 16, 16, 1))).shape
+    TensorShape([1, 8, 8, 1])
+    """
+
+    def call(self, inputs):
+        if self.padding != "same" or keras.backend.backend() != "torch":
+            return super().call(inputs)
+        last = self.data_format == "channels_last"
+        shape, padding = ops.shape(inputs), [(0, 0)] * 4
+        inside = [1] * 4
+        for axis, size, stride in zip(
+            (1, 2) if last else (2, 3), self.pool_size, self.strides, strict=True
+        ):
+            windows = -(-shape[axis] // stride)
+            outside = max((windows - 1) * stride + size - shape[axis], 0)
+            padding[axis] = (outside // 2, outside - outside // 2)
+            inside[axis] = shape[axis]
+        means, shares = (
+            ops.average_pool(
+                ops.pad(values, padding),
+                self.pool_size,
+                self.strides,
+                "valid",
+                self.data_format,
+            )
+            for values in (inputs, ops.ones(inside, inputs.dtype))
+        )
+        return means / shares
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
 class LocallyConnected2D(keras.layers.Layer):
     """A "same" convolution whose every position has a kernel of its own.
 

@@ -39,12 +39,17 @@ def converter():
     if tf.executing_eagerly():
         return None
     found = set()
-    frame = sys._getframe()
-    while frame is not None:
-        name = f"{frame.f_globals.get('__name__')}."
-        found |= {m for m in CONVERTERS if name.startswith(m)}
-        frame = frame.f_back
+    for name, _ in callers():
+        found |= {m for m in CONVERTERS if f"{name}.".startswith(m)}
     return next((CONVERTERS[m] for m in CONVERTERS if m in found), None)
+
+
+def callers():
+    """Who has called this, from the inside out: module and local names."""
+    frame = sys._getframe().f_back
+    while frame is not None:
+        yield str(frame.f_globals.get("__name__")), frame.f_locals
+        frame = frame.f_back
 
 
 def check_precision(layer, to_format):

@@ -1,8 +1,14 @@
 """`AlexNetModel`, what `AlexNet` returns."""
 
+import contextlib
+import functools
+
 import keras
 
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.models.first_batch import watch
+from keras_alexnet.models.input_checks import check_of_learning
+from keras_alexnet.models.input_checks import check_of_range
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
@@ -38,8 +44,8 @@ def _does(model):
 class AlexNetModel(keras.Model):
     """What `AlexNet` returns: a functional model with input checks and more.
 
-    `fit` warns before the first step if the images are in a range that the
-    initialization cannot learn from. Made and compiled in the scope of a
+    `fit`, of it or of a model that it is a part of, warns if the first images
+    are in a range that its initialization cannot learn from. Made and compiled in the scope of a
     `tf.distribute.MirroredStrategy`, each step is that of one device, up to
     the rounding of sums in another order, with uneven batches and clipping
     too, and `fit` refuses what Keras cannot do there. `export` to other runtimes
@@ -54,9 +60,11 @@ class AlexNetModel(keras.Model):
         class_names: Names of the classes, or `None`.
         resize_pixels: The short side of an image before the center is cut
             out of it, or `None`.
-        checks_range: Boolean, whether `predict` warns of images that are not
+        checks_range: Boolean, whether images are warned of that are not
             preprocessed as those were that its weights come from. These five
             are saved with the model.
+        watches: Boolean, whether such warnings are given of the batches that
+            Keras feeds to it.
     """
 
     accumulation_steps = 1
@@ -65,6 +73,10 @@ class AlexNetModel(keras.Model):
     class_names = None
     resize_pixels = None
     checks_range = False
+    watches = True
+    _is_seen = False  # what it is fed now was looked at before
+    _has_looked = False
+    _learning_check = None
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -82,14 +94,55 @@ class AlexNetModel(keras.Model):
         return outputs
 
     def fit(self, x=None, *args, **kwargs):
-        if self.compiled:
+        if self.compiled and self.optimizer is not None:
             if self._replicas > 1:
                 _steps().check_options(self)
             elif keras.backend.backend() != "tensorflow":
                 _check_backend(self)
-            if self.optimizer.iterations.numpy() == 0:
-                warn_if_unlearnable(self, first_images(x))
-        return super().fit(x, *args, **kwargs)
+        images = first_images(x)
+        if images is not None and self.checks_range:
+            warn_if_out_of_range(self, self._preprocessing, images)
+        elif images is not None and _is_new(self.optimizer):
+            warn_if_unlearnable(self, images)
+        elif _is_new(self.optimizer) and self.watches:
+            self._learning_check = check_of_learning(self)
+        with self._seen(images):
+            return super().fit(x, *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if self.watches:
+            check_of = functools.partial(self._check_of_range, training)
+            watch(inputs, check_of)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
+
+    def _check_of_range(self, training):
+        """What `watch` is to do with the first batch that it sees."""
+        check = None
+        if self.checks_range:
+            check = check_of_range(self, self._preprocessing)
+        elif training:
+            check = self._learning_check or check_of_learning(self)
+
+        def once(*values):
+            if not self._is_seen and not self._has_looked:
+                check(*values)
+                self._has_looked = True
+            return self._has_looked
+
+        return check and once
+
+    @contextlib.contextmanager
+    def _seen(self, images):
+        """Of images that were looked at before, no batch is."""
+        self._is_seen = images is not None
+        try:
+            yield
+        finally:
+            self._is_seen = False
+
+    @property
+    def _preprocessing(self):
+        return get_architecture(self.variant).preprocessing
 
     # Keras on JAX calls these with a state in front of the data.
     def train_step(self, *args):
@@ -114,10 +167,12 @@ class AlexNetModel(keras.Model):
         return self.distribute_strategy.num_replicas_in_sync
 
     def predict(self, x, *args, **kwargs):
+        images = first_images(x)
+        self._has_looked = False
         if self.checks_range:
-            preprocessing = get_architecture(self.variant).preprocessing
-            warn_if_out_of_range(self, preprocessing, first_images(x))
-        return super().predict(x, *args, **kwargs)
+            warn_if_out_of_range(self, self._preprocessing, images)
+        with self._seen(images):
+            return super().predict(x, *args, **kwargs)
 
     def get_config(self):
         metadata = {name: getattr(self, name) for name in SAVED}
@@ -126,6 +181,10 @@ class AlexNetModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         metadata = {name: config.pop(name, None) for name in SAVED}
+        for layer in config.get("layers", []):  # files of version 0.1
+            if layer.get("class_name") == "AveragePooling2D":
+                name = "keras_alexnet>AveragePooling2D"
+                layer.update(module=None, registered_name=name)
         model = super().from_config(config, custom_objects)
         model._take_over(metadata)
         return model
@@ -156,6 +215,14 @@ class AlexNetModel(keras.Model):
 
 # Keras' `.h5` files name the class of a model without its package.
 keras.saving.get_custom_objects()["AlexNetModel"] = AlexNetModel
+
+
+def _is_new(optimizer):
+    """Whether a model was compiled and has not been trained since."""
+    if optimizer is None:
+        return False
+    steps = optimizer.iterations  # a variable; with accumulation an array
+    return int(steps.numpy() if hasattr(steps, "numpy") else steps) == 0
 
 
 def _steps():

@@ -6,6 +6,7 @@ import keras
 
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import ceil_pad
+from keras_alexnet.layers.cuda_convnet import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
@@ -57,8 +58,8 @@ def apply_row(row, towers, previous, axis):
             )
         case kinds.AveragePool():
             padding = _average_padding(row, towers[0])
-            pool = keras.layers.AveragePooling2D
-            return _each(pool, row, towers, row.size, row.strides, padding)
+            sizes = row.size, row.strides
+            return _each(AveragePooling2D, row, towers, *sizes, padding)
         case kinds.AdaptiveAveragePool():
             return _adapt(row, regroup(towers, 1, previous, axis))
         case kinds.Activation():

@@ -11,6 +11,9 @@ import warnings
 import keras
 import numpy as np
 
+from keras_alexnet.models.first_batch import outside_of_the_step
+from keras_alexnet.models.first_batch import warner
+
 # With the paper's initialization at 227 pixels, measured on 32 flower photos
 # (on noise): 0..255 minus mean 1.6e-2 (7.6e-3), mean/std 3.7e-4 (2.7e-4), 0..1
 # 8.1e-5 (3.7e-5); the last two do not train. The share falls with the size of
@@ -55,16 +58,61 @@ def warn_if_unlearnable(model, images):
         return
     share = signal_share(model, images)
     if share < SMALLEST_SHARE:
-        warnings.warn(
-            f"{model.name} will hardly learn from these images: with its "
-            f"initialization only {share:.1e} of the last hidden layer "
-            f"depends on the image, where {SMALLEST_SHARE:.0e} is needed; "
-            "feed pixels of 0..255 minus their mean, as "
-            "`keras_alexnet.preprocess_input` makes them, or larger images. "
-            f"(Seen: {images.shape[1]}x{images.shape[2]} pixels, values of "
-            f"{images.min():.3g} to {images.max():.3g}.)",
-            stacklevel=3,
-        )
+        text = _unlearnable(model, share, images.min(), images.max())
+        warnings.warn(text, stacklevel=3)
+
+
+def _unlearnable(model, share, least, most):
+    sides = "x".join(map(str, model.input_shape[1:]))
+    return (
+        f"{model.name} will hardly learn from these images: with its "
+        f"initialization only {share:.1e} of the last hidden layer depends on "
+        f"the image, where {SMALLEST_SHARE:.0e} is needed; feed pixels of "
+        "0..255 minus their mean, as `keras_alexnet.preprocess_input` makes "
+        f"them, or larger images. (Seen: images of {sides}, values of "
+        f"{least:.3g} to {most:.3g}.)"
+    )
+
+
+def check_of_learning(model):
+    """A function of the least and the largest value that reach a network.
+
+    It warns if the initialization cannot learn from that range. What depends
+    on the image grows with it: one look at patches of colors tells the least.
+    """
+    images = test_images(model.inputs[0])
+    if images is None or not isinstance(model.layers[-1], keras.layers.Dense):
+        return None
+    share = outside_of_the_step(
+        signal_share, model, images - np.float32(127)
+    )
+    warn = warner()
+    if share is None:
+        return None
+
+    def check(least, most):
+        span = (most - least) / 255
+        if 0 < span and share * span < SMALLEST_SHARE:
+            warn(_unlearnable(model, share * span, least, most))
+        return True
+
+    return check
+
+
+def check_of_range(model, preprocessing):
+    """A function of the least and the largest value that reach a network.
+
+    It warns if images are not preprocessed as the variant's weights expect.
+    """
+    warn = warner()
+
+    def check(least, most):
+        text = _out_of_range(model, preprocessing, least, most)
+        if text:
+            warn(text)
+        return True
+
+    return check
 
 
 def warn_if_out_of_range(model, preprocessing, images):
@@ -77,6 +125,14 @@ def warn_if_out_of_range(model, preprocessing, images):
     """
     if images is None or not len(images):
         return
+    least, most = float(np.min(images)), float(np.max(images))
+    text = _out_of_range(model, preprocessing, least, most)
+    if text:
+        warnings.warn(text, stacklevel=3)
+
+
+def _out_of_range(model, preprocessing, least, most):
+    """What is wrong with values of that range, or `None`."""
     low, high = (
         [
             (value * preprocessing.scale - mean) / std
@@ -87,28 +143,26 @@ def warn_if_out_of_range(model, preprocessing, images):
         for value in (0, 255)
     )
     low, high = min(low), max(high)
-    least, most = float(np.min(images)), float(np.max(images))
     margin = 0.05 * (high - low)
     outside = least < low - margin or most > high + margin
     # Pixels of 0..1 where they should be some -120 to 150.
     shrunken = low < 0 and least < most and max(-least, most) < margin / 2
-    if outside or shrunken:
-        warnings.warn(
-            f"{model.name} expects values of {low:.4g} to {high:.4g}, as "
-            f"`keras_alexnet.preprocess_input(x, {model.variant!r})` makes "
-            f"them of pixels of 0..255, but was given {least:.4g} to "
-            f"{most:.4g}; its answers will be wrong.",
-            stacklevel=3,
-        )
+    if not outside and not shrunken:
+        return None
+    return (
+        f"{model.name} expects values of {low:.4g} to {high:.4g}, as "
+        f"`keras_alexnet.preprocess_input(x, {model.variant!r})` makes them "
+        f"of pixels of 0..255, but was given {least:.4g} to {most:.4g}; its "
+        "answers will be wrong."
+    )
 
 
 def first_images(x):
-    """A few of the images that `fit` is about to be given, or `None`."""
-    if isinstance(x, keras.utils.PyDataset):
-        x = x[0][0]
-    elif hasattr(x, "element_spec") and hasattr(x, "take"):  # tf.data
-        x = next(iter(x.take(1)), None)
-        x = x[0] if isinstance(x, tuple) else x
+    """A few of the images in an array or a tensor; `None` of all else.
+
+    What has to be read may be such as can be read once: `first_batch` looks
+    at that.
+    """
     if not hasattr(x, "shape") or len(x.shape) != 4:
         return None
     return keras.ops.convert_to_numpy(x[:IMAGES])

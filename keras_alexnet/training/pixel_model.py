@@ -19,8 +19,9 @@ class PixelModel(AlexNetModel):
         counts: `ImageCounts`, the metrics.
     """
 
+    watches = False
+
     def fit(self, *args, **kwargs):
-        # Without AlexNet's look at the images: these are in the right range.
         return keras.Model.fit(self, *args, **kwargs)
 
     @property
@@ -52,6 +53,7 @@ def build_pixel_model(run, image_channels, strategy):
         policy = f"mixed_{policy}"
     with strategy.scope():
         network = run.build_model(policy, classifier_activation=None)
+        network.watches = False  # its images are in the right range
         freeze(network, recipe.frozen)
         side, channels = recipe.crop_pixels, run.channels
         inputs = [

@@ -155,22 +155,129 @@ def test_images_and_labels_reach_fit_unchanged():
     np.testing.assert_array_equal(np.concatenate([s[1] for s in seen]), labels)
 
 
-def test_a_generator_is_left_alone():
-    """It can be read once only, so the check must not begin."""
-    taken = []
-
-    def batches():
-        images, labels = pixels() / 255, np.arange(8)
-        for start in (0, 4):
+def halves(images, taken=None):
+    for start in (0, 4):
+        if taken is not None:
             taken.append(start)
-            yield images[start : start + 4], labels[start : start + 4]
+        yield images[start : start + 4], np.arange(start, start + 4)
 
-    model = network()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.fit(batches(), steps_per_epoch=2, shuffle=False, verbose=0)
+
+def test_a_generator_is_not_read_for_it():
+    taken, model = [], network()
+    with pytest.warns(UserWarning, match=WARNING):
+        batches = halves(pixels() / 255, taken)
+        model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
     assert taken == [0, 4]
     assert model.optimizer.iterations.numpy() == 2
+
+
+def test_data_that_can_be_read_once_lose_nothing():
+    """A set of tf.data whose source does not begin again."""
+    taken, once = [], halves(pixels() / 255)
+
+    def read():
+        for batch in once:
+            taken.append(len(batch[0]))
+            yield batch
+
+    signature = tf.TensorSpec((4, 67, 67, 3)), tf.TensorSpec((4,), "int64")
+    data = tf.data.Dataset.from_generator(read, output_signature=signature)
+    model = network()
+    with pytest.warns(UserWarning, match=WARNING):
+        model.fit(data, steps_per_epoch=2, shuffle=False, verbose=0)
+    assert taken == [4, 4]
+    assert model.optimizer.iterations.numpy() == 2
+
+
+def test_a_py_dataset_is_asked_as_keras_asks_it():
+    class Asked(Batches):
+        def __getitem__(self, index):
+            asked.append(index)
+            return super().__getitem__(index)
+
+    plain = keras.Sequential(
+        [keras.Input((67, 67, 3)), keras.layers.Flatten()]
+        + [keras.layers.Dense(8, "softmax")]
+    )
+    plain.compile("sgd", "sparse_categorical_crossentropy")
+    seen = []
+    for model in (plain, network()):
+        asked = []
+        data = Asked(pixels() - MEAN, np.arange(8))
+        model.fit(data, shuffle=False, verbose=0)
+        seen.append(asked)
+    assert seen[0] == seen[1]
+
+
+def in_sequential(model):
+    return keras.Sequential([keras.Input(model.input_shape[1:]), model])
+
+
+def in_functional(model):
+    inputs = keras.Input(model.input_shape[1:])
+    x = keras.layers.Identity()(inputs)
+    return keras.Model(inputs, keras.layers.Identity()(model(x)))
+
+
+def within_within(model):
+    return in_functional(in_sequential(model))
+
+
+WRAPPED = [in_sequential, in_functional, within_within]
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+@pytest.mark.parametrize("form", [as_numpy, as_dataset])
+def test_within_other_models(wrap, form):
+    for scale, shift in ((1 / 255, 0), (1, -MEAN)):
+        model = wrap(network())
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        images = pixels() * scale + shift
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            model.fit(**form(images, np.arange(8)), verbose=0)
+        found = [w for w in record if WARNING in str(w.message)]
+        assert len(found) == (scale != 1)
+        assert all(w.filename == __file__ for w in found)
+
+
+RANGE = "its answers will be wrong"
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+@pytest.mark.parametrize("asked", ["fit", "predict"])
+def test_published_weights_within_other_models(wrap, asked):
+    colors = pixels(size=32)
+    for images, warns in ((colors / 255, True), (colors - MEAN, False)):
+        network = AlexNet("cifar10_18pct", weights="cifar10")
+        model = wrap(network)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            if asked == "fit":
+                model.fit(images, np.arange(8), verbose=0)
+            else:
+                model.predict(images, verbose=0)
+        assert [RANGE in str(w.message) for w in record].count(True) == warns
+
+
+def test_each_prediction_of_its_own_is_looked_at():
+    model = AlexNet("cifar10_18pct", weights="cifar10")
+    small = pixels(size=32) / 255
+    data = tf.data.Dataset.from_tensors(small)
+    for x in (small, small, data):
+        with pytest.warns(UserWarning, match=RANGE):
+            model.predict(x, verbose=0)
+
+
+def test_under_xla_nothing_is_told_from_within():
+    model = in_sequential(network("single_tower_lrn"))
+    model.compile(
+        "sgd", "sparse_categorical_crossentropy", jit_compile=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(pixels() / 255, np.arange(8), verbose=0)
 
 
 def test_a_distributed_dataset_is_left_alone():

@@ -11,6 +11,7 @@ import io
 import pathlib
 import sys
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.export.convert_file import convert_file
+from keras_alexnet.layers.cuda_convnet import AveragePooling2D
 
 
 def trained_by_fit(folder):
@@ -99,12 +101,57 @@ def answers(folder):
     return found
 
 
+def composed():
+    """What people build of the parts with their own Keras."""
+    generator = np.random.default_rng(2)
+    images = generator.uniform(-120, 130, (4, 17, 16, 3)).astype("float32")
+    found = {}
+    for name, size in (("pool", (3, 2)), ("pool_whole", (2, 2))):
+        pooled = AveragePooling2D(*size, "same")(images)
+        found[name] = keras.ops.convert_to_numpy(pooled)
+    tensor = keras.ops.convert_to_tensor(images)
+    crops = ka.ten_crops(tensor, 11)
+    found["ten_crops"] = list(map(keras.ops.convert_to_numpy, crops))
+    inputs = keras.Input((17, 16, 3))
+    prepare = keras.layers.Lambda(
+        lambda x: ka.preprocess_input(x, "caffe_alexnet"), output_shape=(17, 16, 3)
+    )
+    model = keras.Model(inputs, prepare(inputs))
+    found["lambda"] = model.predict(images, verbose=0)
+    network = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    clone = keras.models.clone_model(network)
+    clone.set_weights(network.get_weights())
+    assert clone.class_names == network.class_names
+    assert clone.variant == "cifar10_18pct" and clone.checks_range
+    wrapped = keras.Sequential([keras.Input((32, 32, 3)), clone])
+    small = generator.uniform(0, 1, (4, 32, 32, 3)).astype("float32")
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        found["wrapped"] = wrapped.predict(small, verbose=0)
+    assert any("its answers will be wrong" in str(w.message) for w in record)
+    wrapped.compile(
+        ka.PaperSGD(1e-3, gradient_accumulation_steps=2),
+        "sparse_categorical_crossentropy",
+    )
+    y = np.arange(4)
+    history = wrapped.fit(small, y, 2, 4, verbose=0, shuffle=False).history
+    found["accumulated"] = history["loss"]
+    network.compile(
+        ka.PaperSGD(1e-3, gradient_accumulation_steps=2),
+        "sparse_categorical_crossentropy",
+    )
+    history = network.fit(small, y, 2, 4, verbose=0, shuffle=False).history
+    np.testing.assert_allclose(history["loss"], found["accumulated"], rtol=1e-5)
+    return found
+
+
 def run(to_file=None):
     """All of it."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         loss, predicted = trained_by_fit(folder)
         found = {"loss": loss, "fit": predicted, **answers(folder)}
+        found |= composed()
         normalized = ka.LocalResponseNormalization()(np.ones((1, 2, 2, 9)))
         found["normalization"] = keras.ops.convert_to_numpy(normalized)
         weights_out_and_in(folder)
