@@ -106,7 +106,10 @@ class AlexNetModel(keras.Model):
             warn_if_unlearnable(self, images)
         elif _is_new(self.optimizer) and self.watches:
             self._learning_check = check_of_learning(self)
-        with self._seen(images):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._seen(images))
+            if self._replicas > 1:
+                stack.enter_context(_steps().one_strategy())
             return super().fit(x, *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, **kwargs):

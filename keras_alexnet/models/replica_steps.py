@@ -6,6 +6,8 @@ for all replicas. These give what one device gives, up to the rounding of sums
 in another order, whatever the batch.
 """
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -243,6 +245,28 @@ def _measured(model, data, y_pred, loss):
     if tracker is not None:  # as Keras: the batch's loss, times its images
         tracker.update_state(sum_over_replicas(loss), sample_weight=_rows(x))
     return model.compute_metrics(x, y, y_pred, weight)
+
+
+@contextlib.contextmanager
+def one_strategy():
+    """Say what has happened where TensorFlow mixes up two strategies.
+
+    Raises:
+        ValueError: if its collective operations fail.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "CollectiveReduce" not in str(error):
+            raise
+        raise ValueError(
+            "The devices could not add up their gradients: TensorFlow mixes up "
+            "the collective operations of several strategies in one process "
+            "(tensorflow/tensorflow#62790). Make one "
+            "`tf.distribute.MirroredStrategy` and use it for all trainings; "
+            "or give each `cross_device_ops="
+            "tf.distribute.ReductionToOneDevice()`."
+        ) from error
 
 
 def check_options(model):

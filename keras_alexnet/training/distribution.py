@@ -1,5 +1,6 @@
 """On which devices and machines a model is trained; nothing else names them."""
 
+import functools
 import json
 import os
 
@@ -53,15 +54,22 @@ def training_strategy(distribute="auto", devices=None):
     if distribute == "none" or (distribute == "auto" and devices == 1):
         return tf.distribute.get_strategy()
     if devices <= len(gpus):
-        return tf.distribute.MirroredStrategy(
-            [f"GPU:{i}" for i in range(devices)]
-        )
+        return _mirrored("GPU", devices)
     _make_virtual_cpus(devices)
-    # TensorFlow 2.21 mixes up the collective operations of a second strategy
-    # on CPUs in the same process; a plain sum has nothing to mix up.
+    return _mirrored("CPU", devices)
+
+
+@functools.cache
+def _mirrored(kind, count):
+    """The one strategy of this process for so many devices.
+
+    TensorFlow mixes up the collective operations of two in the same process
+    (tensorflow/tensorflow#62790), as of both stages of a fine-tuning.
+    """
+    # On CPUs a plain sum, which has nothing to mix up with other strategies.
+    plain = tf.distribute.ReductionToOneDevice() if kind == "CPU" else None
     return tf.distribute.MirroredStrategy(
-        [f"CPU:{i}" for i in range(devices)],
-        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+        [f"{kind}:{number}" for number in range(count)], cross_device_ops=plain
     )
 
 

@@ -26,6 +26,7 @@ from keras_alexnet.files import locked
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.models.keras_settings import keras_settings
+from keras_alexnet.models.replica_steps import one_strategy
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
@@ -172,7 +173,8 @@ def _usable(recipe, tensorboard):
 def _in_a_sentence(skipped):
     """What TensorFlow says of its end, without where in its graph it was."""
     try:
-        yield
+        with one_strategy():
+            yield
     except tf.errors.OpError as error:
         skipped.check()  # says it itself, where that was the reason
         noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
