@@ -12,6 +12,7 @@ from keras_alexnet.models.input_checks import check_of_range
 from keras_alexnet.models.input_checks import first_images
 from keras_alexnet.models.input_checks import warn_if_out_of_range
 from keras_alexnet.models.input_checks import warn_if_unlearnable
+from keras_alexnet.models.keras_private import in_order
 from keras_alexnet.models.keras_private import learns_shapes_by
 from keras_alexnet.models.keras_private import note_origin
 from keras_alexnet.models.keras_private import origin_of
@@ -94,7 +95,12 @@ class AlexNetModel(keras.Model):
         return outputs
 
     def fit(self, x=None, *args, **kwargs):
-        if self.compiled and self.optimizer is not None:
+        if self.compiled:
+            if self.optimizer is None:
+                raise ValueError(
+                    "The model was compiled without an optimizer; give "
+                    "`compile` one, such as `keras_alexnet.PaperSGD()`."
+                )
             if self._replicas > 1:
                 _steps().check_options(self)
             elif keras.backend.backend() != "tensorflow":
@@ -176,6 +182,41 @@ class AlexNetModel(keras.Model):
             warn_if_out_of_range(self, self._preprocessing, images)
         with self._seen(images):
             return super().predict(x, *args, **kwargs)
+
+    # Keras 3.15 gives each of several devices the whole batch.
+    def predict_on_batch(self, x):
+        if self._replicas == 1:
+            return super().predict_on_batch(x)
+        rows = keras.tree.flatten(x)[0].shape[0]
+        return self.predict(x, batch_size=rows, verbose=0)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        if self._replicas == 1:
+            return super().test_on_batch(x, y, sample_weight, return_dict)
+        rows = keras.tree.flatten(x)[0].shape[0]
+        return self.evaluate(
+            x, y, rows, 0, sample_weight, return_dict=return_dict
+        )
+
+    def train_on_batch(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        class_weight=None,
+        return_dict=False,
+    ):
+        if self._replicas == 1:
+            return super().train_on_batch(
+                x, y, sample_weight, class_weight, return_dict
+            )
+        if class_weight is not None:
+            raise ValueError(
+                "On several devices `train_on_batch` takes no `class_weight`; "
+                "give it as `sample_weight`, or use `fit`."
+            )
+        logs = _steps().train_on_batch(self, x, y, sample_weight)
+        return logs if return_dict else in_order(self, logs)
 
     def get_config(self):
         metadata = {name: getattr(self, name) for name in SAVED}

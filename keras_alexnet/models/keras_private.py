@@ -19,6 +19,7 @@ def names():
     found = [
         (_graph_without_layers(), "_nodes_by_depth"),
         (_graph_without_layers(), "_run_through_graph"),
+        (_graph_without_layers(), "_flatten_metrics_in_order"),
         (keras.Sequential(), "_functional"),
         (optimizer(), "_get_variable_index"),
     ]
@@ -83,6 +84,11 @@ def learns_shapes_by(first_batch):
         return model_class
 
     return decorate
+
+
+def in_order(model, logs):
+    """The measures in a dict as `train_on_batch` gives them: a list or one."""
+    return model._flatten_metrics_in_order(logs)
 
 
 def note_origin(outputs, model):

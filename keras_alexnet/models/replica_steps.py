@@ -34,8 +34,9 @@ def train_step(model, data, parts=1):
 
     y_pred, loss, gradients = _in_parts(model, forward, (x, y, weight), parts)
     variables = model.trainable_variables
-    gradients = _clipped(model.optimizer, gradients)
-    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    if variables:  # not where all layers are frozen
+        gradients = _clipped(model.optimizer, gradients)
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return _measured(model, (x, y, weight), y_pred, loss)
 
 
@@ -53,6 +54,25 @@ def predict_step(model, data):
     """The predictions for this replica's share of a batch."""
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
     return _call(model, x, training=False)
+
+
+def train_on_batch(model, x, y, sample_weight):
+    """The step of one batch, each replica getting its share of it.
+
+    Keras 3.15 gives each the whole batch.
+
+    Returns:
+        Dict of the metrics.
+    """
+    columns = [c for c in (x, y, sample_weight) if c is not None]
+    data = tf.data.Dataset.from_tensor_slices(tuple(columns))
+    data = data.batch(keras.tree.flatten(x)[0].shape[0])
+    batches = model.distribute_strategy.experimental_distribute_dataset(data)
+    model.make_train_function()
+    model.reset_metrics()
+    model.train_function(iter(batches))  # gives the replicas' average
+    logs = model.get_metrics_result()
+    return {name: float(value) for name, value in logs.items()}
 
 
 def every_step(model, step):
@@ -100,11 +120,29 @@ def _share(model, loss, x, weight, total):
     Keras divides a mean by this replica's images and by the replicas; here it
     is divided by all images.
     """
-    reduction = getattr(model.loss, "reduction", "sum_over_batch_size")
-    if reduction == "sum":
+    if _reduction(model) == "sum":
         return loss
     share = tf.math.divide_no_nan(_counted(model, x, weight), total)
     return loss * tf.cast(share * _replicas(), loss.dtype)
+
+
+def _reduction(model):
+    """How the losses are summed over a batch; all in the same way.
+
+    Raises:
+        ValueError: if two are in different ways.
+    """
+    found = {
+        getattr(loss, "reduction", "sum_over_batch_size")
+        for loss in keras.tree.flatten(model.loss)
+        if loss is not None
+    }
+    if len(found) > 1:
+        raise ValueError(
+            "On several devices all losses must have the same `reduction`. "
+            f"Received: {', '.join(sorted(map(str, found)))}"
+        )
+    return found.pop() if found else None
 
 
 def _counted(model, x, weight):
@@ -112,7 +150,7 @@ def _counted(model, x, weight):
 
     In double precision: a share of 5/9 in float32 is off by 1e-8.
     """
-    reduction = getattr(model.loss, "reduction", None)
+    reduction = _reduction(model)
     if reduction == "mean_with_sample_weight" and weight is not None:
         return tf.reduce_sum(tf.cast(weight, tf.float64))
     return tf.cast(_rows(x), tf.float64)

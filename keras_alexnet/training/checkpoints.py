@@ -181,7 +181,7 @@ class Checkpoints(keras.callbacks.Callback):
         bad += [
             name
             for name, value in (logs or {}).items()
-            if not math.isfinite(float(value))
+            if not np.isfinite(value).all()
         ]
         if bad:
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -233,7 +233,10 @@ class Checkpoints(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = {name: float(value) for name, value in (logs or {}).items()}
+        logs = {
+            name: np.asarray(value, "float64").tolist()  # a measure may have
+            for name, value in (logs or {}).items()  # a value for each class
+        }
         self.check(logs)
         self._sums = None
         row = {"epoch": epoch, **logs, "learning_rate": self._learning_rate}

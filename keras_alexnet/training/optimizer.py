@@ -32,7 +32,9 @@ class PaperSGD(keras.optimizers.SGD):
         bias_rate: Float, biases learn at so many times the rate (2 in the
             2012 code).
         bias_decay: Boolean, whether biases decay as well (as in PyTorch).
-        layer_decay: Dict from a layer's name to a decay of its own.
+        layer_decay: Dict from the name of a layer that learns to a decay of
+            its own.
+        name: Name of the optimizer; by default "paper_sgd", with a number.
         **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Attributes:
@@ -40,7 +42,9 @@ class PaperSGD(keras.optimizers.SGD):
             rate; at 0 conv1 does not change at all. See `EndGame`.
 
     Raises:
-        ValueError: if a decay or `bias_rate` is negative or not finite.
+        ValueError: if a decay or `bias_rate` is negative or not finite, or,
+            when it is built, if none of the variables is of a layer in
+            `layer_decay`.
 
     Reference:
         - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
@@ -60,7 +64,7 @@ class PaperSGD(keras.optimizers.SGD):
         bias_rate: float = 1.0,
         bias_decay: bool = False,
         layer_decay: Mapping[str, float] | None = None,
-        name: str = "paper_sgd",
+        name: str | None = None,
         **kwargs,
     ) -> None:
         super().__init__(learning_rate, momentum, name=name, **kwargs)
@@ -79,6 +83,7 @@ class PaperSGD(keras.optimizers.SGD):
         self.layer_decay = layer_decay
 
     def build(self, variables):
+        self._check_layers(variables)
         super().build(variables)
         self.conv1_rate = self.add_variable(
             (), initializer="ones", name="conv1_rate"
@@ -91,6 +96,15 @@ class PaperSGD(keras.optimizers.SGD):
         # that each optimizer has its own, and each variable: one function for
         # all TensorFlow would trace again and again, and warn.
         self._compiled = functools.cache(lambda index, rule: _compiled(rule))
+
+    def _check_layers(self, variables):
+        for layer in self.layer_decay:
+            if not any(_is_of(layer, variable) for variable in variables):
+                names = [n for v in variables for n in _names(v)[:-1]]
+                raise ValueError(
+                    f"`layer_decay` names {layer!r}, but of those that learn "
+                    f"none is called so: {', '.join(dict.fromkeys(names))}."
+                )
 
     def add_variable_from_reference(self, reference_variable, **kwargs):
         # A velocity, on the device of its variable: what updates both of them
@@ -130,7 +144,8 @@ class PaperSGD(keras.optimizers.SGD):
         velocity = self.momentums[index] if self.momentum else None
         rule = (self._decays[index], self.momentum, self.nesterov)
         if keras.backend.backend() == "tensorflow":
-            values = map(_tensor, (_narrow(gradient), learning_rate, factor))
+            gradient = _narrow(_dense(gradient))
+            values = map(_tensor, (gradient, learning_rate, factor))
             update = self._compiled(index, rule)
             self._update_in_place(update, variable, velocity, values)
             return
@@ -192,6 +207,16 @@ def _learn(
         if velocity is not None:
             new_velocity = ops.where(frozen, velocity, new_velocity)
     return new, new_velocity
+
+
+def _dense(gradient):
+    """A sparse gradient of TensorFlow's as a tensor, whatever it is made of."""
+    import tensorflow as tf
+
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    parts = gradient.values, gradient.indices, gradient.dense_shape
+    return tf.convert_to_tensor(tf.IndexedSlices(*map(_tensor, parts)))
 
 
 def _narrow(gradient):

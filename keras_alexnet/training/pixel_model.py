@@ -86,13 +86,15 @@ def _loss_dtype(network):
 
 def _optimizer(recipe):
     """The paper's rule; of a scaled loss where small gradients would be 0."""
+    decays = dict(recipe.layer_decay)
+    learn = {name: decays[name] for name in decays if name not in recipe.frozen}
     optimizer = PaperSGD(
         recipe.learning_rate,
         recipe.momentum,
         recipe.weight_decay,
         recipe.bias_rate,
         recipe.bias_decay,
-        dict(recipe.layer_decay),
+        learn,
         global_clipnorm=recipe.global_clipnorm,
     )
     if recipe.precision == "float16":

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_alexnet.layers.tracing import callers
+
 
 def rate_of(optimizer):
     """The current rate, as it was given (float32 has seven digits)."""
@@ -20,6 +22,8 @@ def rate_at(epoch, learning_rate, rate_drops):
 class PlateauDrops(keras.callbacks.Callback):
     """Divides the rate by ten where the validation error stops falling.
 
+    Epochs that are not validated (`validation_freq`) do not count.
+
     "The heuristic which we followed was to divide the learning rate by 10
     when the validation error rate stopped improving with the current learning
     rate" (Section 5), three times before the end.
@@ -27,14 +31,17 @@ class PlateauDrops(keras.callbacks.Callback):
     Args:
         patience: Integer, epochs without improvement that are waited for.
         times: Integer, how often at most.
-        monitor: Name of the accuracy in the logs; more is better.
+        monitor: Name of the measure in the logs. More of it is better, of a
+            loss or an error less.
 
     Attributes:
         state: Dict of what a resumed training must know; `Checkpoints` keeps
             it.
 
     Raises:
-        ValueError: if `patience` is less than 1 or `times` less than 0.
+        ValueError: if `patience` is less than 1 or `times` less than 0; in
+            training, if the optimizer's rate is a schedule, or the measure is
+            not measured.
 
     Reference:
         - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
@@ -56,25 +63,56 @@ class PlateauDrops(keras.callbacks.Callback):
         self.patience = patience
         self.times = times
         self.monitor = monitor
-        self.state = {"best": -math.inf, "waited": 0, "drops": 0}
+        less = monitor.endswith(("loss", "error"))
+        self._sign = -1 if less else 1
+        self.state = {"best": -self._sign * math.inf, "waited": 0, "drops": 0}
+
+    def on_train_begin(self, logs=None):
+        rate = getattr(self.model.optimizer, "inner_optimizer", None)
+        rate = (rate or self.model.optimizer).get_config()["learning_rate"]
+        if not isinstance(rate, float | int):
+            raise ValueError(
+                "`PlateauDrops` sets the rate, which a schedule sets already; "
+                "give the optimizer a number as its rate, or leave out one of "
+                "them."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         if self.monitor not in logs:
-            raise ValueError(
-                f"`PlateauDrops` watches {self.monitor!r}, which is not "
-                f"measured; there are {', '.join(logs) or 'no measures'}. Give "
-                "`fit` validation data, or the name by `monitor`."
-            )
-        state, accuracy = self.state, float(logs[self.monitor])
-        if accuracy > state["best"]:
-            state.update(best=accuracy, waited=0)
+            self._check_missing(logs)
+            return
+        state, value = self.state, float(logs[self.monitor])
+        if self._sign * value > self._sign * state["best"]:
+            state.update(best=value, waited=0)
             return
         state["waited"] += 1
         if state["waited"] >= self.patience and state["drops"] < self.times:
             state.update(waited=0, drops=state["drops"] + 1)
             optimizer = self.model.optimizer
             optimizer.learning_rate = rate_of(optimizer) / 10
+
+
+    def _check_missing(self, logs):
+        """An epoch may not be validated; a name that is nowhere is wrong."""
+        validated = any(name.startswith("val_") for name in logs)
+        comes = self.monitor.startswith("val_") and _has_validation_data()
+        if validated or not comes:
+            raise ValueError(
+                f"`PlateauDrops` watches {self.monitor!r}, which is not "
+                f"measured; there are {', '.join(logs) or 'no measures'}. Give "
+                "`fit` validation data, or the name by `monitor`."
+            )
+
+
+def _has_validation_data():
+    """Whether the `fit` that calls a callback has any; Keras tells it not."""
+    found = (
+        local["validation_data"]
+        for name, local in callers()
+        if name.startswith("keras.") and "validation_data" in local
+    )
+    return next(found, None) is not None
 
 
 class EndGame(keras.callbacks.Callback):

@@ -395,3 +395,70 @@ def test_the_rate_is_read_as_it_was_given():
     for power in range(3, 8):
         optimizer.learning_rate = rate_of(optimizer) / 10
         assert rate_of(optimizer) == float(f"1e-{power}")
+
+
+def test_names_are_numbered_as_those_of_keras():
+    names = [PaperSGD().name for _ in range(2)]
+    assert names[0] != names[1]
+    assert all(name.startswith("paper_sgd") for name in names)
+    assert PaperSGD(name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["conv9", "Conv1", "conv"])
+def test_a_decay_of_a_layer_that_is_none(name):
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3, name="conv1")]
+    )
+    model.compile(PaperSGD(layer_decay={name: 0.1}), "mse")
+    with pytest.raises(ValueError, match=f"'{name}'.*conv1"):
+        model.fit(np.zeros((2, 4, 4, 1)), np.zeros((2, 2, 2, 2)), verbose=0)
+
+
+@pytest.mark.parametrize("kind", [tf.constant, tuple, list, np.array])
+def test_sparse_gradients_are_what_dense_ones_are(kind):
+    variable = keras.Variable(np.ones((3, 2), "float32"))
+    optimizer = PaperSGD(0.5, momentum=0.0, decay=0.0)
+    optimizer.build([variable])
+    gradient = tf.IndexedSlices(
+        kind([[1.0, 2.0]]), kind([1]), dense_shape=kind([3, 2])
+    )
+    optimizer.apply_gradients([(gradient, variable)])
+    expected = [[1.0, 1.0], [0.5, 0.0], [1.0, 1.0]]
+    assert variable.numpy().tolist() == expected
+
+
+def trained_with(callback, rate=0.1, **options):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(
+        PaperSGD(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    x, y = np.ones((4, 3)), np.array([0, 1, 0, 1])
+    options = {"validation_data": (x, y), "epochs": 6} | options
+    model.fit(x, y, callbacks=[callback], verbose=0, **options)
+    return callback.state
+
+
+def test_epochs_that_are_not_validated_do_not_count():
+    """Of six epochs three are: the best, and two without improvement."""
+    state = trained_with(PlateauDrops(patience=2), validation_freq=2)
+    assert state["drops"] == 1
+
+
+def test_of_a_loss_less_is_better():
+    """It falls in each epoch, so that the rate does not."""
+    state = trained_with(PlateauDrops(1, monitor="val_loss"), 0.01, epochs=4)
+    assert state["drops"] == 0
+    assert 0.5 < state["best"] < 3
+
+
+def test_what_a_plateau_cannot_watch():
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    with pytest.raises(ValueError, match="a schedule sets already"):
+        trained_with(PlateauDrops(1), rate)
+    with pytest.raises(ValueError, match="'val_accuracy', which is not"):
+        trained_with(PlateauDrops(1), validation_data=None)
+    with pytest.raises(ValueError, match="'val_acuracy', which is not"):
+        trained_with(PlateauDrops(1, monitor="val_acuracy"))
