@@ -4,16 +4,21 @@ The kernel of a convolution in two towers equals that of one
 `Conv2D(groups=2)`: tower A's filters first, then tower B's.
 """
 
+import keras
 import numpy as np
 
 from keras_alexnet.architectures.rows import Dense
 from keras_alexnet.architectures.rows import Dropout
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.untrusted_files import shown
+from keras_alexnet.weights.layouts import unquantized
 
 
 def grouped_weights(model) -> dict[str, list[np.ndarray]]:
     """The weights of a model, its towers joined as `Conv2D(groups=2)` has them.
+
+    Kernels that Keras has quantized to int8, or adapted by LoRA, are given as
+    the floating-point numbers that they stand for.
 
     Args:
         model: A model made by `AlexNet`.
@@ -33,11 +38,30 @@ def grouped_weights(model) -> dict[str, list[np.ndarray]]:
         name: [
             np.concatenate(parts, axis=-1)
             for parts in zip(
-                *(layer.get_weights() for layer in towers), strict=True
+                *(_kernel_and_bias(layer) for layer in towers), strict=True
             )
         ]
         for name, towers in _layers_with_weights(model).items()
     }
+
+
+def _kernel_and_bias(layer):
+    """What a layer computes with, as floating-point numbers."""
+    mode = getattr(layer, "quantization_mode", None)
+    adapted = getattr(layer, "lora_enabled", False)
+    if mode not in (None, "int8") or (mode and adapted):
+        raise ValueError(
+            f"{layer.name} is quantized ({mode}{' with LoRA' * adapted}), of "
+            "which its weights cannot be had back; take the network as it was "
+            "before, or quantized to int8."
+        )
+    if adapted:
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        own = {id(layer.lora_kernel_a), id(layer.lora_kernel_b)}
+        rest = [w for w in layer.weights if id(w) not in own]
+        arrays = [keras.ops.convert_to_numpy(w) for w in rest]
+        return [kernel if a.ndim > 1 else a for a in arrays]
+    return unquantized(layer.get_weights())
 
 
 def weights_for(found, architecture):

@@ -106,6 +106,33 @@ def check_size(arrays, size):
         raise ValueError("it holds more numbers than an AlexNet")
 
 
+def unquantized(arrays):
+    """Kernel and bias of a layer that Keras has quantized to 8 bits.
+
+    Beside a kernel of int8 it keeps by what the kernel was multiplied, behind
+    the bias (keras.src.layers.Dense, version 3.15).
+
+    Raises:
+        ValueError: if it is quantized in another way, or has LoRA's kernels.
+    """
+    if sum(x.ndim == 2 for x in arrays) == 3:
+        raise ValueError(
+            "it has LoRA's kernels beside its own; save the model as a .keras "
+            "file, into which Keras writes their sum"
+        )
+    kernels = [x for x in arrays if x.dtype == np.int8 and x.ndim > 1]
+    if not kernels:
+        return arrays
+    *bias, scale = [x for x in arrays if x.dtype != np.int8] or [np.zeros(0)]
+    kernel, units = kernels[0], kernels[0].shape[-1]
+    if len(kernels) > 1 or {x.shape for x in (*bias, scale)} != {(units,)}:
+        raise ValueError(
+            "it is quantized in a way of which the weights cannot be had back; "
+            "take the network as it was before, or quantized to int8"
+        )
+    return [(kernel / scale).astype("float32"), *bias]
+
+
 def plain(array):
     """In the order of its axes; floating values as float32."""
     dtype = array.dtype if array.dtype.kind in "iub" else np.dtype("float32")

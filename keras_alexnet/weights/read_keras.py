@@ -17,6 +17,7 @@ from keras_alexnet.untrusted_files import refusing
 from keras_alexnet.untrusted_files import shown
 from keras_alexnet.weights.layouts import channels_last
 from keras_alexnet.weights.layouts import from_theano
+from keras_alexnet.weights.layouts import unquantized
 from keras_alexnet.weights.parsers.hdf5 import Tree
 from keras_alexnet.weights.parsers.hdf5 import natural
 from keras_alexnet.weights.recognize import is_ours
@@ -184,6 +185,7 @@ def _in_order(arrays):
 def _add(layers, name, arrays):
     if not arrays:
         return
+    arrays = unquantized(arrays)
     if name in layers:
         raise ValueError(f"it has two layers of the name {shown(name)}")
     layers[name] = arrays

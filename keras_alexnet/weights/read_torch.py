@@ -36,6 +36,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 # DataParallel's and torch.compile's, anywhere in a name: pytorch/examples'
 # imagenet/main.py has "features.module.0.weight" for an AlexNet.
 PREFIXES = ("module", "_orig_mod")
+# A loss whose classes have weights, saved with the network that it trains.
+LOSS = re.compile(r"(^|\.)(criterion|loss(_fn|_func|_function)?|pos_weight)(\.|$)")
 
 
 def read_pth_tensors(path):
@@ -136,18 +138,38 @@ def _state_dict(value):
     if type(value) is not dict:
         raise ValueError(f"it holds a {type(value).__name__}, no dict")
     inner = [value[name] for name in WRAPPERS if type(value.get(name)) is dict]
-    tensors = {}
+    if not inner and not any(map(_is_weight, value.items())):
+        # Under a name of their own, such as "net".
+        inner = [
+            held
+            for held in value.values()
+            if type(held) is dict and any(map(_is_weight, held.items()))
+        ]
+        if len(inner) > 1:
+            raise ValueError("it holds the weights of several networks")
+    tensors, others = {}, []
     for name, tensor in (inner[0] if inner else value).items():
         tensor = getattr(tensor, "tensor", tensor)
+        if LOSS.search(str(name)):
+            continue
         if type(tensor) is not Tensor:
             kind = type(tensor).__name__
-            raise ValueError(f"its {shown(name)} is of type {kind}, no tensor")
+            others.append(f"its {shown(name)} is of type {kind}, no tensor")
+            if str(name).endswith((".weight", ".bias")):
+                raise ValueError(others[-1])
+            continue  # an epoch, the arguments
         parts = [part for part in str(name).split(".") if part not in PREFIXES]
         if tensors.setdefault(".".join(parts), tensor) is not tensor:
             raise ValueError(f"it has two tensors {shown('.'.join(parts))}")
     if not tensors:
-        raise ValueError("it holds no tensors")
+        raise ValueError(others[0] if others else "it holds no tensors")
     return tensors
+
+
+def _is_weight(item):
+    name, value = item
+    value = getattr(value, "tensor", value)
+    return type(value) is Tensor and str(name).endswith((".weight", ".bias"))
 
 
 def _arrays(tensors, load, size):
@@ -194,6 +216,8 @@ def _weight_file(tensors):
     layers = {}
     for name, value in tensors.items():
         layer, _, kind = name.rpartition(".")
+        if not layer and value.dtype == np.uint8:
+            continue  # the state of random numbers
         if kind == "num_batches_tracked" or kind not in ("weight", "bias"):
             raise ValueError(
                 f"it holds {shown(name)}, which is no weight or bias of a "

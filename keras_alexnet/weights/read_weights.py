@@ -45,7 +45,13 @@ def read_weights(path):
     path = os.fspath(path)
     if is_alias(path):
         path = os.fspath(fetch(path))
-    if os.path.isdir(path) or not os.path.exists(path):
+    if os.path.isdir(path):
+        raise ValueError(
+            f"{path!r} is a folder, and weights are read from a file; of the "
+            "formats that are folders, a run of `keras-alexnet train` is opened "
+            "by `keras_alexnet.open_trained`, and a SavedModel keeps no layers."
+        )
+    if not os.path.exists(path):
         raise ValueError(
             f"There is no file {path!r} to read weights from, nor a run "
             "folder or a published file of that name."
@@ -73,8 +79,7 @@ def _reader(path, file, size):
     if start[8:9] == b"{" and length < size:
         return read_safetensors_file
     if start.startswith(b"PK"):
-        is_keras = "config.json" in open_records(file, size)
-        return read_keras if is_keras else read_pth
+        return _reader_of_zip(set(open_records(file, size)))
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return read_keras
     if start.startswith(b"\x93NUMPY"):
@@ -88,3 +93,26 @@ def _reader(path, file, size):
     if path.endswith(".caffemodel") or start.startswith(b"\x0a"):
         return read_caffe
     raise ValueError("it begins like none that is known")
+
+
+def _reader_of_zip(names):
+    """Of an archive with records of these names."""
+    if "config.json" in names:
+        return read_keras
+    ends = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in ends or any("/code/" in name for name in names):
+        raise ValueError(
+            "it is a program of TorchScript (torch.jit.save), which is not "
+            "run; save its `state_dict()` by torch.save"
+        )
+    if {"archive_format", "archive_version"} & ends:
+        raise ValueError(
+            "it is a program of torch.export.save, which is not run; save the "
+            "network's `state_dict()` by torch.save"
+        )
+    if all(name.endswith(".npy") for name in names):
+        raise ValueError(
+            "it is an archive of arrays (np.savez), whose names say nothing of "
+            "layers; save a dict of layers by np.save"
+        )
+    return read_pth

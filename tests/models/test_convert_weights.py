@@ -2,6 +2,7 @@
 that the frameworks compute, and every wrong convention would be noticed."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -458,3 +459,89 @@ def test_a_file_that_does_not_say_its_network(tmp_path):
             torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
         ).numpy()
     np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-4)
+
+
+def changed_by_keras(how):
+    """A trained network, quantized or with LoRA, and its own answers."""
+    network = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    if how == "int8":
+        network.quantize("int8")
+        return network
+    last = network.layers[-1]
+    last.enable_lora(2)
+    shape = last.lora_kernel_b.shape
+    values = np.random.default_rng(0).normal(0, 0.1, shape)
+    last.lora_kernel_b.assign(values)
+    return network
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras': an input is not quantized
+@pytest.mark.parametrize("how", ["int8", "lora"])
+@pytest.mark.parametrize("kept", ["in memory", ".keras", ".h5"])
+def test_quantized_and_adapted_networks(how, kept, tmp_path):
+    """Their kernels as the numbers that they stand for."""
+    source = changed_by_keras(how)
+    colors = np.random.default_rng(1).integers(0, 256, (16, 8, 8, 3))
+    images = ka.preprocess_input(
+        colors.repeat(4, 1).repeat(4, 2), "cifar10_18pct"
+    )
+    expected = source.predict(images, verbose=0)
+    weights = ka.grouped_weights(source)
+    assert [a.dtype for a in weights["fc10"]] == ["float32"] * 2
+    if kept != "in memory":
+        source.save(tmp_path / f"net{kept}")
+        source = tmp_path / f"net{kept}"
+    if (how, kept) == ("lora", ".h5"):
+        with pytest.raises(ValueError, match="LoRA.*save the model as a .ker"):
+            ka.convert_weights(source)
+        return
+    found = ka.convert_weights(source).predict(images, verbose=0)
+    # Keras rounds what comes in to 8 bits as well.
+    tolerance = 0.02 if how == "int8" else 1e-6
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert expected.std() > 0.1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["int4", "float8"])
+def test_what_else_is_quantized_is_refused(mode):
+    model = ka.AlexNet("lenet5")
+    model.quantize(mode)
+    with pytest.raises(ValueError, match=rf"quantized \({mode}\)"):
+        ka.grouped_weights(model)
+
+
+def torch_program(path):
+    torch = pytest.importorskip("torch")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+
+
+def exported_program(path):
+    torch = pytest.importorskip("torch")
+    inputs = (torch.zeros(1, 2),)
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), inputs), path)
+
+
+def archive_of_arrays(path):
+    np.savez(path, conv1=np.zeros((3, 3)))
+    os.replace(f"{path}.npz", path)
+
+
+def a_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (torch_program, "program of TorchScript"),
+        (exported_program, "program of torch.export"),
+        (archive_of_arrays, "archive of arrays"),
+        (a_folder, "is a folder, and weights are read from a file"),
+    ],
+)
+def test_what_holds_no_weights_is_named(make, says, tmp_path):
+    make(tmp_path / "net")
+    with pytest.raises(ValueError, match=says):
+        ka.convert_weights(tmp_path / "net")

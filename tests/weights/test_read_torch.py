@@ -1,13 +1,20 @@
 """PyTorch's and NumPy's files are read exactly, and nothing in them runs."""
 
+import argparse
 import collections
+import datetime
+import decimal
+import enum
 import os
+import pathlib
 import pickle
 import re
 import struct
 import subprocess
 import sys
 import time
+import types
+import uuid
 
 import hostile_files as hostile
 import numpy as np
@@ -112,6 +119,102 @@ def test_a_checkpoint_around_the_weights(tmp_path, name):
         path,
     )
     assert_same(read_pth_tensors(path), model.state_dict())
+
+
+class Settings:
+    """As a training script has it."""
+
+    def __init__(self):
+        self.rate = 0.1
+
+
+class Mode(enum.Enum):
+    FAST = 1
+
+
+def inert_things(torch):
+    """What training scripts save beside the weights."""
+    now = datetime.datetime.now(datetime.UTC)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], 0.1)
+    return {
+        "arguments": argparse.Namespace(rate=0.1, out=pathlib.Path("runs")),
+        "paths": [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("b")],
+        "device": torch.device("cuda:0"),
+        "dtype": torch.float16,
+        "sets": [{1, 2}, frozenset(["a"]), set()],
+        "tables": [
+            collections.defaultdict(list, {"a": [1]}),
+            collections.Counter("aab"),
+            collections.deque([1, 2], maxlen=3),
+            types.SimpleNamespace(a=1),
+        ],
+        "times": [now, now.date(), datetime.timedelta(1)],
+        "numbers": [decimal.Decimal(1), 2**70, 1j, range(3), bytearray(b"a")],
+        "identity": uuid.uuid4(),
+        "own": [Settings(), Mode.FAST],
+        "random": [torch.get_rng_state(), np.random.RandomState(0)],
+        "schedule": torch.optim.lr_scheduler.StepLR(optimizer, 3),
+        "version": torch.__version__,
+    }
+
+
+THINGS = ["arguments", "paths", "device", "dtype", "sets", "tables", "times"]
+THINGS += ["numbers", "identity", "own", "random", "schedule", "version"]
+
+
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("form", ["wrapped", "beside", "legacy"])
+def test_inert_things_do_not_stop_the_reading(
+    thing, protocol, form, tmp_path, monkeypatch
+):
+    torch = pytest.importorskip("torch")
+    for kind in (Settings, Mode):  # saved by the script that was run
+        monkeypatch.setattr(kind, "__module__", "__main__")
+        monkeypatch.setattr(
+            sys.modules["__main__"], kind.__name__, kind, raising=False
+        )
+    expected = network(torch).state_dict()
+    inert, path = inert_things(torch)[thing], tmp_path / "net.pth"
+    saved = {"model": expected, thing: inert}
+    if form == "beside":
+        saved = {**expected, thing: inert}
+    torch.save(
+        saved,
+        path,
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=form != "legacy",
+    )
+    assert_same(read_pth_tensors(path), expected)
+
+
+@pytest.mark.parametrize("name", ["net", "network", "weights"])
+def test_weights_under_any_name(tmp_path, name):
+    torch = pytest.importorskip("torch")
+    expected = network(torch).state_dict()
+    torch.save({name: expected, "acc": 1, "epoch": 2}, tmp_path / "net.pth")
+    assert_same(read_pth_tensors(tmp_path / "net.pth"), expected)
+    torch.save({name: expected, "ema": expected}, tmp_path / "two.pth")
+    with pytest.raises(ValueError, match="of several networks"):
+        read_pth_tensors(tmp_path / "two.pth")
+
+
+def test_the_weights_of_a_loss_are_none_of_the_network(tmp_path):
+    torch = pytest.importorskip("torch")
+    expected = network(torch).state_dict()
+    others = ("criterion.weight", "loss_fn.pos_weight", "model.loss.weight")
+    saved = {**expected, **dict.fromkeys(others, torch.ones(5))}
+    torch.save(saved, tmp_path / "net.pth")
+    assert_same(read_pth_tensors(tmp_path / "net.pth"), expected)
+
+
+def test_a_weight_that_is_none_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    saved = network(torch).state_dict()
+    saved["classifier.0.bias"] = argparse.Namespace()
+    torch.save(saved, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match="classifier.0.bias.*no tensor"):
+        read_pth_tensors(tmp_path / "net.pth")
 
 
 def test_prefixes_of_wrapped_models_are_left_out(tmp_path):

@@ -20,6 +20,33 @@ MOST_STEPS = 100_000
 MOST_NAME_BYTES = 500
 
 
+# What training scripts save beside the weights: arguments, paths, dates, counts,
+# their own classes, and objects of PyTorch's. Each becomes an `Inert`; no file
+# can have more of it done than that.
+INERT = re.compile(
+    r"(argparse|easydict|ml_collections|omegaconf|yacs|__main__)\.[\w.]+"
+    r"|(torch\.(nn|optim|utils\.data)|numpy\.random|pathlib)\.[\w.]+"
+    r"|(datetime|decimal|fractions|types\.SimpleNamespace|uuid|zoneinfo)[\w.]*"
+    r"|collections\.(Counter|defaultdict|deque)"
+    r"|(__builtin__|builtins)\.(Ellipsis|bool|bytearray|complex|dict|float"
+    r"|frozenset|int|list|object|x?range|set|slice|str|tuple)"
+    r"|torch\.(device|dtype|Generator|Size|b?float\d*|half|double|bool|long"
+    r"|u?int\d*|strided|contiguous_format|channels_last)"
+    r"|torch\._utils\.torch\.\w+|torch\.(torch_)?version\.TorchVersion"
+    r"|copy_?reg\._reconstructor"
+)
+
+
+class Inert:
+    """Stands for an object that is no weight: nothing of it is kept."""
+
+    def __call__(self, *_):
+        return Inert()
+
+    def set_state(self, _):
+        """What it would hold."""
+
+
 class Unpickler:
     """Reads pickles from a file that a stranger may have written.
 
@@ -96,12 +123,14 @@ class Unpickler:
     def find(self, module, name):
         """What stands for a name; nothing is imported."""
         full = f"{short_text(module)}.{short_text(name)}"
-        if full not in self.allowed:
-            raise ValueError(
-                f"it asks for {shown(full)}, which weights do not need and "
-                "which was not run"
-            )
-        return self.allowed[full]
+        if full in self.allowed:
+            return self.allowed[full]
+        if INERT.fullmatch(full):
+            return Inert()
+        raise ValueError(
+            f"it asks for {shown(full)}, which weights do not need and which "
+            "was not run"
+        )
 
     def mark(self):
         self.stacks.append(self.stack)
@@ -119,6 +148,8 @@ class Unpickler:
         return values
 
     def append(self, values):
+        if type(self.stack[-1]) is Inert:
+            return
         if type(self.stack[-1]) is not list:
             raise ValueError("its pickle appends to what is no list")
         self.stack[-1].extend(values)
@@ -132,6 +163,19 @@ class Unpickler:
         if type(arguments) is not tuple or not callable(function):
             raise ValueError("its pickle calls what cannot be called")
         self.stack.append(function(*arguments))
+
+    def add_items(self):
+        self.pop_marked()
+        if type(self.stack[-1]) is not Inert:
+            raise ValueError("its pickle adds to what is no set")
+
+    def frozen_set(self):
+        self.pop_marked()
+        self.stack.append(Inert())
+
+    def call_with_names(self):
+        self.stack.pop()
+        self.call()
 
     def build(self):
         state, value = self.stack.pop(), self.stack[-1]
@@ -163,6 +207,8 @@ def set_items(table, pairs):
     text: Python hashes text by a secret, but numbers in a way that anybody
     can make collide, and 49,000 of those take a minute.
     """
+    if type(table) is Inert:
+        return
     if type(table) is not dict:
         raise ValueError("its pickle sets items of what is no dict")
     for key, value in pairs:
@@ -238,6 +284,10 @@ STEPS = {
     pickle.GLOBAL: _push(lambda m: m.find(m.line(), m.line())),
     pickle.STACK_GLOBAL: _push(Unpickler.find_on_stack),
     pickle.INST: Unpickler.old_instance,
+    pickle.EMPTY_SET: _push(lambda machine: Inert()),
+    pickle.ADDITEMS: Unpickler.add_items,
+    pickle.FROZENSET: Unpickler.frozen_set,
+    pickle.NEWOBJ_EX: Unpickler.call_with_names,
     pickle.REDUCE: Unpickler.call,
     pickle.NEWOBJ: Unpickler.call,
     pickle.BUILD: Unpickler.build,
