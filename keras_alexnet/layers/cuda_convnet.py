@@ -146,7 +146,10 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
         shape, padding = ops.shape(inputs), [(0, 0)] * 4
         inside = [1] * 4
         for axis, size, stride in zip(
-            (1, 2) if last else (2, 3), self.pool_size, self.strides, strict=True
+            (1, 2) if last else (2, 3),
+            self.pool_size,
+            self.strides,
+            strict=True,
         ):
             windows = -(-shape[axis] // stride)
             outside = max((windows - 1) * stride + size - shape[axis], 0)

@@ -11,6 +11,7 @@ from keras_alexnet.layers.lrn_formula import normalize
 from keras_alexnet.layers.tracing import check_precision
 from keras_alexnet.layers.tracing import converter
 
+
 @keras.saving.register_keras_serializable(package="keras_alexnet")
 class LocalResponseNormalization(keras.layers.Layer):
     """Local response normalization of Section 3.3 of the AlexNet paper.

@@ -108,10 +108,11 @@ class AlexNetModel(keras.Model):
         images = first_images(x)
         if images is not None and self.checks_range:
             warn_if_out_of_range(self, self._preprocessing, images)
-        elif images is not None and _is_new(self.optimizer):
-            warn_if_unlearnable(self, images)
-        elif _is_new(self.optimizer) and self.watches:
-            self._learning_check = check_of_learning(self)
+        elif self.compiled and _is_new(self.optimizer):
+            if images is not None:
+                warn_if_unlearnable(self, images)
+            elif self.watches:
+                self._learning_check = check_of_learning(self)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._seen(images))
             if self._replicas > 1:
@@ -237,7 +238,6 @@ class AlexNetModel(keras.Model):
         for name, value in metadata.items():
             setattr(self, name, value)
 
-
     def export(
         self,
         filepath,
@@ -262,9 +262,7 @@ keras.saving.get_custom_objects()["AlexNetModel"] = AlexNetModel
 
 
 def _is_new(optimizer):
-    """Whether a model was compiled and has not been trained since."""
-    if optimizer is None:
-        return False
+    """Whether nothing was learned by it yet."""
     steps = optimizer.iterations  # a variable; with accumulation an array
     return int(steps.numpy() if hasattr(steps, "numpy") else steps) == 0
 

@@ -83,16 +83,14 @@ def check_of_learning(model):
     images = test_images(model.inputs[0])
     if images is None or not isinstance(model.layers[-1], keras.layers.Dense):
         return None
-    share = outside_of_the_step(
-        signal_share, model, images - np.float32(127)
-    )
+    share = outside_of_the_step(signal_share, model, images - np.float32(127))
     warn = warner()
     if share is None:
         return None
 
     def check(least, most):
         span = (most - least) / 255
-        if 0 < span and share * span < SMALLEST_SHARE:
+        if span > 0 and share * span < SMALLEST_SHARE:
             warn(_unlearnable(model, share * span, least, most))
         return True
 

@@ -1,6 +1,5 @@
 """A training's whole state on disk, so that it goes on as if never stopped."""
 
-import math
 import time
 from collections.abc import Sequence
 

@@ -92,7 +92,6 @@ class PlateauDrops(keras.callbacks.Callback):
             optimizer = self.model.optimizer
             optimizer.learning_rate = rate_of(optimizer) / 10
 
-
     def _check_missing(self, logs):
         """An epoch may not be validated; a name that is nowhere is wrong."""
         validated = any(name.startswith("val_") for name in logs)

@@ -37,7 +37,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 # imagenet/main.py has "features.module.0.weight" for an AlexNet.
 PREFIXES = ("module", "_orig_mod")
 # A loss whose classes have weights, saved with the network that it trains.
-LOSS = re.compile(r"(^|\.)(criterion|loss(_fn|_func|_function)?|pos_weight)(\.|$)")
+LOSS = re.compile(
+    r"(^|\.)(criterion|loss(_fn|_func|_function)?|pos_weight)(\.|$)"
+)
 
 
 def read_pth_tensors(path):

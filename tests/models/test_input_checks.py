@@ -272,9 +272,7 @@ def test_each_prediction_of_its_own_is_looked_at():
 
 def test_under_xla_nothing_is_told_from_within():
     model = in_sequential(network("single_tower_lrn"))
-    model.compile(
-        "sgd", "sparse_categorical_crossentropy", jit_compile=True
-    )
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(pixels() / 255, np.arange(8), verbose=0)

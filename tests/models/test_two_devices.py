@@ -56,6 +56,7 @@ def test_losses_that_are_summed_in_two_ways(found):
 
 
 def test_a_second_strategy_is_explained(found):
-    assert "Make one `tf.distribute.MirroredStrategy`" in (
-        found["second strategy"]
+    assert (
+        "Make one `tf.distribute.MirroredStrategy`"
+        in (found["second strategy"])
     )

@@ -114,7 +114,8 @@ def composed():
     found["ten_crops"] = list(map(keras.ops.convert_to_numpy, crops))
     inputs = keras.Input((17, 16, 3))
     prepare = keras.layers.Lambda(
-        lambda x: ka.preprocess_input(x, "caffe_alexnet"), output_shape=(17, 16, 3)
+        lambda x: ka.preprocess_input(x, "caffe_alexnet"),
+        output_shape=(17, 16, 3),
     )
     model = keras.Model(inputs, prepare(inputs))
     found["lambda"] = model.predict(images, verbose=0)
