@@ -145,12 +145,8 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
         last = self.data_format == "channels_last"
         shape, padding = ops.shape(inputs), [(0, 0)] * 4
         inside = [1] * 4
-        for axis, size, stride in zip(
-            (1, 2) if last else (2, 3),
-            self.pool_size,
-            self.strides,
-            strict=True,
-        ):
+        sides = zip(self.pool_size, self.strides, strict=True)
+        for axis, (size, stride) in enumerate(sides, 1 if last else 2):
             windows = -(-shape[axis] // stride)
             outside = max((windows - 1) * stride + size - shape[axis], 0)
             padding[axis] = (outside // 2, outside - outside // 2)

@@ -46,11 +46,12 @@ class AlexNetModel(keras.Model):
     """What `AlexNet` returns: a functional model with input checks and more.
 
     `fit`, of it or of a model that it is a part of, warns if the first images
-    are in a range that its initialization cannot learn from. Made and compiled in the scope of a
-    `tf.distribute.MirroredStrategy`, each step is that of one device, up to
-    the rounding of sums in another order, with uneven batches and clipping
-    too, and `fit` refuses what Keras cannot do there. `export` to other runtimes
-    than TensorFlow writes it in float32, whatever it computes in.
+    are in a range that its initialization cannot learn from. Made and compiled
+    in the scope of a `tf.distribute.MirroredStrategy`, each step is that of
+    one device, up to the rounding of sums in another order, with uneven
+    batches and clipping too, and `fit` refuses what Keras cannot do there.
+    `export` to other runtimes than TensorFlow writes it in float32, whatever
+    it computes in.
 
     Attributes:
         accumulation_steps: In how many parts a batch is computed, one after

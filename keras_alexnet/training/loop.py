@@ -224,8 +224,8 @@ def start_from(source, network, run):
     """Give the network of a run the weights of a trained one.
 
     Images that are prepared in another way are made up for in conv1, but for
-    a mean image, of which its mean color is. The last layer is taken over if the classes are the same and otherwise
-    keeps its random values.
+    a mean image, of which its mean color is. The last layer is taken over if
+    the classes are the same and otherwise keeps its random values.
 
     Args:
         source: As in `open_trained`; a run need not be finished.

@@ -47,9 +47,9 @@ def read_weights(path):
         path = os.fspath(fetch(path))
     if os.path.isdir(path):
         raise ValueError(
-            f"{path!r} is a folder, and weights are read from a file; of the "
-            "formats that are folders, a run of `keras-alexnet train` is opened "
-            "by `keras_alexnet.open_trained`, and a SavedModel keeps no layers."
+            f"{path!r} is a folder, and weights are read from a file; a run "
+            "of `keras-alexnet train` is opened by "
+            "`keras_alexnet.open_trained`, and a SavedModel keeps no layers."
         )
     if not os.path.exists(path):
         raise ValueError(

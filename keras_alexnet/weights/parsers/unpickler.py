@@ -20,9 +20,9 @@ MOST_STEPS = 100_000
 MOST_NAME_BYTES = 500
 
 
-# What training scripts save beside the weights: arguments, paths, dates, counts,
-# their own classes, and objects of PyTorch's. Each becomes an `Inert`; no file
-# can have more of it done than that.
+# What training scripts save beside the weights: arguments, paths, dates,
+# counts, their own classes, and objects of PyTorch's. Each becomes an `Inert`;
+# no file can have more of it done than that.
 INERT = re.compile(
     r"(argparse|easydict|ml_collections|omegaconf|yacs|__main__)\.[\w.]+"
     r"|(torch\.(nn|optim|utils\.data)|numpy\.random|pathlib)\.[\w.]+"
