@@ -581,3 +581,50 @@ def test_a_saved_model_without_softmax_gives_probabilities(tmp_path):
     ((name, probability), *_) = ka.predict(model, tmp_path / "1.png")[0]
     assert found["classes"][0, 0].numpy().decode() == name
     assert float(found["scores"][0, 0]) == pytest.approx(probability, abs=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("suffix", ["onnx", "tflite"])
+def test_half_precision_is_written_in_float32(policy, wrap, suffix, tmp_path):
+    pytest.importorskip({"onnx": "tf2onnx", "tflite": "ai_edge_litert"}[suffix])
+    plain = small("caffe_alexnet")
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = small("caffe_alexnet")
+        if wrap:
+            inputs = keras.Input(model.input_shape[1:])
+            model = keras.Sequential([inputs, model])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.set_weights(plain.get_weights())
+    path = tmp_path / f"net.{suffix}"
+    assert export_model(model, path).difference < 1e-5
+    images = images_for(plain)
+    expected = plain.predict(images, verbose=0)
+    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+
+
+def test_a_clone_is_exported_with_its_classes(tmp_path):
+    network = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    clone = keras.models.clone_model(network)
+    clone.set_weights(network.get_weights())
+    texts = [
+        str(export_model(model, tmp_path / "net")) for model in (network, clone)
+    ]
+    assert texts[0] == texts[1]
+    assert "serve_image_bytes" in texts[1]
+
+
+def test_a_changed_clone_is_of_no_variant():
+    """As with another pooling: then its preprocessing is not known either."""
+    network = ka.AlexNet("cifar10_18pct", weights="cifar10")
+
+    def change(layer):
+        config = layer.get_config()
+        if layer.name == "pool1":
+            config["pool_size"] = 2
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(network, clone_function=change)
+    assert clone.variant is None and not clone.checks_range

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_alexnet.layers.cuda_convnet import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
@@ -324,3 +325,28 @@ def test_locally_connected_learns():
 def test_locally_connected_refuses_an_unknown_size(shape):
     with pytest.raises(ValueError, match="needs an image of known size"):
         LocallyConnected2D(3, 3)(keras.Input(shape))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("size, stride", [(3, 2), (2, 2), (5, 3), (3, 1)])
+def test_windows_that_are_cut_off_average_what_is_left(
+    size, stride, data_format
+):
+    x = normal(2, 9, 8, 3)
+    rows, columns = -(-9 // stride), -(-8 // stride)
+    expected = np.zeros((2, rows, columns, 3))
+    before = [
+        max((n - 1) * stride + size - side, 0) // 2
+        for n, side in ((rows, 9), (columns, 8))
+    ]
+    for i, j in itertools.product(range(rows), range(columns)):
+        top, left = i * stride - before[0], j * stride - before[1]
+        window = x[:, max(top, 0) : top + size, max(left, 0) : left + size]
+        expected[:, i, j] = window.mean(axis=(1, 2))
+    first = data_format == "channels_first"
+    layer = AveragePooling2D(size, stride, "same", data_format=data_format)
+    found = layer(x.transpose(0, 3, 1, 2) if first else x)
+    found = keras.ops.convert_to_numpy(found)
+    if first:
+        found = found.transpose(0, 2, 3, 1)
+    assert error(found, expected) < 1e-6

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import on_devices
 import pytest
+import tensorflow as tf
 from movement import BOUNDS
 from movement import STEPS
 from movement import apart
@@ -15,6 +16,7 @@ from on_devices import CASES
 from on_devices import FOR_FOUR
 
 import keras_alexnet as ka
+from keras_alexnet.models.replica_steps import _clipped_values
 from keras_alexnet.training.optimizer import PaperSGD
 
 
@@ -200,3 +202,10 @@ def test_batches_without_equal_parts_are_refused():
     # The last batch of arrays may be shorter.
     with pytest.raises(ValueError, match="batches of a fixed size"):
         lenet(2).fit(*gray(10), batch_size=4, verbose=0)
+
+
+def test_values_that_are_not_finite_are_not_clipped():
+    """Or a scaled loss would not see that its scale is too large."""
+    gradient = tf.constant([np.inf, -np.inf, np.nan, 5.0, -0.5])
+    clipped = _clipped_values(gradient, 1.0).numpy()
+    np.testing.assert_array_equal(clipped, [np.inf, -np.inf, np.nan, 1, -0.5])
