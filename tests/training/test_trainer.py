@@ -556,7 +556,7 @@ def test_of_tensorflows_end_the_reason_is_told():
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_half_precision_learns_what_float32_does(precision, tmp_path):
-    """One step of which all gradients are small: unscaled, float16 lost 40 %."""
+    """Of one step with small gradients; float16 unscaled was 40 % off."""
     images = np.random.default_rng(0).integers(0, 256, (32, 40, 40, 3), "uint8")
     examples = ka.Examples(images, np.arange(32) % 3, tuple("abc"))
     moved = []
