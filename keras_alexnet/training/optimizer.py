@@ -83,6 +83,8 @@ class PaperSGD(keras.optimizers.SGD):
         self.layer_decay = layer_decay
 
     def build(self, variables):
+        if self.built:  # as a `LossScaleOptimizer` around it asks again
+            return
         self._check_layers(variables)
         super().build(variables)
         self.conv1_rate = self.add_variable(
@@ -190,6 +192,8 @@ def _learn(
 ):
     """What the variable and its velocity become."""
     gradient = ops.cast(gradient, variable.dtype)
+    if keras.backend.backend() == "jax" and hasattr(gradient, "todense"):
+        gradient = gradient.todense()  # which no product or sum is made of
     if factor is not None:
         learning_rate = learning_rate * factor
     if decay:

@@ -462,3 +462,11 @@ def test_what_a_plateau_cannot_watch():
         trained_with(PlateauDrops(1), validation_data=None)
     with pytest.raises(ValueError, match="'val_acuracy', which is not"):
         trained_with(PlateauDrops(1, monitor="val_acuracy"))
+
+
+def test_an_optimizer_that_is_wrapped_anew_keeps_its_variables():
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer = PaperSGD(0.1)
+    for _ in range(2):
+        keras.optimizers.LossScaleOptimizer(optimizer).build([variable])
+        assert len(optimizer.variables) == 4
