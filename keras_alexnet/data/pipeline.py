@@ -9,8 +9,10 @@ import collections
 import concurrent.futures
 import weakref
 
+import keras
 import numpy as np
 
+from keras_alexnet.data.batches import Batches
 from keras_alexnet.data.color import IMAGENET_2012
 from keras_alexnet.data.color import ColorStatistics
 from keras_alexnet.data.datasets import Examples
@@ -24,6 +26,7 @@ from keras_alexnet.data.threads import called_by_tensorflow
 from keras_alexnet.data.threads import share_out
 
 TASK = 8  # images that a thread takes at a time
+ENDLESS = np.iinfo("int64").max
 
 
 def training_batches(
@@ -88,7 +91,8 @@ def training_batches(
         multiple_of: A replica's share is filled up to a multiple of this.
 
     Returns:
-        A `tf.data.Dataset` of `((images, flips, shifts), labels, weights)`;
+        What `fit` takes, of `((images, flips, shifts), labels, weights)`: a
+        `tf.data.Dataset`, on JAX and PyTorch a `keras.utils.PyDataset`;
         `preprocess_batches` makes `(images, labels, weights)` of it.
 
     Raises:
@@ -126,7 +130,7 @@ def training_batches(
         labels = examples.labels[indices]
         return shares.fill(images, flips, shifts, labels, weights)
 
-    steps = range(first_step * shares.count, np.iinfo("int64").max)
+    steps = range(first_step * shares.count, ENDLESS)
     return _dataset(steps, batch, source, shares.size, crop_pixels)
 
 
@@ -286,6 +290,9 @@ def _read(source, indices, cut, pixels, skipped):
 
 def _dataset(steps, batch, source, batch_size, pixels):
     """The batches of all steps, two ahead of whoever takes them."""
+    if keras.backend.backend() != "tensorflow":
+        endless = steps.stop == ENDLESS
+        return Batches(steps, lambda step: _in_order(*batch(step)), endless)
     import tensorflow as tf
 
     shape = (batch_size, pixels, pixels, source.channels)

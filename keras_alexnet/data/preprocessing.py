@@ -9,6 +9,7 @@ import numpy as np
 from keras_alexnet.architectures.variants import Architecture
 from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import transforms
+from keras_alexnet.data.batches import Batches
 from keras_alexnet.layers.tracing import converter
 
 
@@ -210,4 +211,6 @@ def preprocess_batches(
     def finish(inputs, labels, weights):
         return layer(*inputs, training=training), labels, weights
 
+    if isinstance(dataset, Batches):
+        return dataset.map(finish)
     return dataset.map(finish, num_parallel_calls=1).prefetch(2)

@@ -83,7 +83,7 @@ class AlexNetModel(keras.Model):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         of_tensorflow = keras.backend.backend() == "tensorflow"
-        self.made_in_scope = of_tensorflow and _steps().is_in_scope()
+        self.made_in_scope = of_tensorflow and steps().is_in_scope()
         original = origin_of(self)
         if original is not None and _does(self) == _does(original):
             self._take_over({n: getattr(original, n) for n in SAVED})
@@ -103,7 +103,7 @@ class AlexNetModel(keras.Model):
                     "`compile` one, such as `keras_alexnet.PaperSGD()`."
                 )
             if self._replicas > 1:
-                _steps().check_options(self)
+                steps().check_options(self)
             elif keras.backend.backend() != "tensorflow":
                 _check_backend(self)
         images = first_images(x)
@@ -117,7 +117,7 @@ class AlexNetModel(keras.Model):
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._seen(images))
             if self._replicas > 1:
-                stack.enter_context(_steps().one_strategy())
+                stack.enter_context(steps().one_strategy())
             return super().fit(x, *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, **kwargs):
@@ -159,17 +159,17 @@ class AlexNetModel(keras.Model):
     def train_step(self, *args):
         if self._replicas == self.accumulation_steps == 1:
             return super().train_step(*args)
-        return _steps().train_step(self, *args, self.accumulation_steps)
+        return steps().train_step(self, *args, self.accumulation_steps)
 
     def test_step(self, *args):
         if self._replicas == 1:
             return super().test_step(*args)
-        return _steps().test_step(self, *args)
+        return steps().test_step(self, *args)
 
     def predict_step(self, *args):
         if self._replicas == 1:
             return super().predict_step(*args)
-        return _steps().predict_step(self, *args)
+        return steps().predict_step(self, *args)
 
     @property
     def _replicas(self):
@@ -217,7 +217,7 @@ class AlexNetModel(keras.Model):
                 "On several devices `train_on_batch` takes no `class_weight`; "
                 "give it as `sample_weight`, or use `fit`."
             )
-        logs = _steps().train_on_batch(self, x, y, sample_weight)
+        logs = steps().train_on_batch(self, x, y, sample_weight)
         return logs if return_dict else in_order(self, logs)
 
     def get_config(self):
@@ -268,7 +268,7 @@ def _is_new(optimizer):
     return int(steps.numpy() if hasattr(steps, "numpy") else steps) == 0
 
 
-def _steps():
+def steps():
     """What `tf.distribute` needs, and no other backend can import."""
     from keras_alexnet.models import replica_steps
 

@@ -22,9 +22,26 @@ def keras_settings(policy="float32"):
     config.set_dtype_policy(policy)
     config.set_image_data_format("channels_last")
     try:
-        yield
+        with _double_precision(policy == "float64"):
+            yield
     finally:
         floatx, policy, data_format = before
         config.set_floatx(floatx)
         config.set_dtype_policy(policy)
         config.set_image_data_format(data_format)
+
+
+@contextlib.contextmanager
+def _double_precision(wanted):
+    """JAX computes in float32 what is float64, unless it is told otherwise."""
+    if keras.backend.backend() != "jax" or not wanted:
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)

@@ -1,5 +1,6 @@
 """A training's whole state on disk, so that it goes on as if never stopped."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from keras_alexnet.environment import Signals
 from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import first_line
+from keras_alexnet.terminal import say
 from keras_alexnet.training.schedules import rate_of
 
 
@@ -77,11 +79,12 @@ class Checkpoints(keras.callbacks.Callback):
         self._restored_sums = self._sums = None
         self._saved_step: int | None = None
         self._saved_log: int | None = None
-        with model.distribute_strategy.scope():
+        self._scope = _scope_of(model)
+        with self._scope():
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        self._strategy = model.distribute_strategy
+        self._model = model
         self._states = StateFolder(folder)
         self._saved_at = time.monotonic()
 
@@ -105,17 +108,18 @@ class Checkpoints(keras.callbacks.Callback):
         return self._saved_step is not None
 
     def _take_over(self, facts, arrays):
-        shapes = [(a.shape, a.dtype) for a in arrays]
-        wanted = [(v.shape, np.dtype(v.dtype)) for v in self._variables]
+        shapes = [(a.shape, _kind(a.dtype)) for a in arrays]
+        wanted = [(v.shape, _kind(v.dtype)) for v in self._variables]
         if shapes != wanted:
             raise ValueError(
                 f"The checkpoints in {str(self._states.folder)!r} are of "
                 "another network or optimizer; choose another folder, or "
                 "delete it to begin anew."
             )
-        with self._strategy.scope():
+        with self._scope():
             for variable, array in zip(self._variables, arrays, strict=True):
-                variable.assign(array)
+                variable.assign(array.astype(variable.dtype))
+        self._say_backend(facts.get("backend", "tensorflow"))
         self.step = self._saved_step = facts["step"]
         self.log = facts["log"]
         self._saved_log = len(self.log)
@@ -125,6 +129,20 @@ class Checkpoints(keras.callbacks.Callback):
         ):
             callback.state = known
 
+    def _say_backend(self, before):
+        now = keras.backend.backend()
+        if before != now:
+            say(
+                f"The training goes on with {now} from a checkpoint of "
+                f"{before}: the same weights and batches, other noise in "
+                "dropout and other rounding."
+            )
+
+    def _sync(self):
+        """Put into the variables what JAX has given away during `fit`."""
+        if hasattr(self._model, "jax_state_sync"):
+            self._model.jax_state_sync()
+
     def save(self) -> None:
         """Save now.
 
@@ -133,6 +151,7 @@ class Checkpoints(keras.callbacks.Callback):
         """
         self.check({"loss": self._sums[0]} if self._sums else None)
         facts = {
+            "backend": keras.backend.backend(),
             "step": self.step,
             "log": self.log,
             "sums": self._sums,
@@ -151,6 +170,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def _arrays(self):
+        self._sync()
         # Two layers may have the same name; their places differ.
         return {
             f"{place:04}/{variable.path}": ops.convert_to_numpy(variable)
@@ -171,11 +191,12 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             Diverged: with the name of what it is.
         """
+        self._sync()
         bad = [
             variable.path
             for variable in self._variables
             if "float" in variable.dtype
-            and not ops.all(ops.isfinite(variable.value))
+            and not bool(ops.all(ops.isfinite(variable.value)))
         ]
         bad += [
             name
@@ -208,7 +229,9 @@ class Checkpoints(keras.callbacks.Callback):
         if due or self._signals.number or batch + 1 == self.params["steps"]:
             # Kept also for a stop in the validation, which counts anew.
             if self._counts:
-                self._sums = self._counts.sums.numpy().tolist()
+                self._sync()
+                sums = ops.convert_to_numpy(self._counts.sums)
+                self._sums = sums.tolist()
             self._stop_or_save(due)
 
     def on_test_batch_end(self, batch, logs=None):
@@ -242,3 +265,16 @@ class Checkpoints(keras.callbacks.Callback):
         self.log.append(row)
         if time.monotonic() - self._saved_at >= 60 * self.minutes:
             self.save()
+
+
+def _scope_of(model):
+    """What variables are assigned in: a strategy's scope, or nothing."""
+    if keras.backend.backend() == "tensorflow":
+        return model.distribute_strategy.scope
+    return contextlib.nullcontext
+
+
+def _kind(dtype):
+    """Of a variable; each backend has its own integers for random seeds."""
+    kind = np.dtype(keras.backend.standardize_dtype(dtype))
+    return "integer" if kind.kind in "iu" else kind

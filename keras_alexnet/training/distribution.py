@@ -1,10 +1,11 @@
 """On which devices and machines a model is trained; nothing else names them."""
 
+import contextlib
 import functools
 import json
 import os
 
-import tensorflow as tf
+import keras
 
 DISTRIBUTE = ("auto", "none", "mirrored", "multiworker")
 
@@ -23,13 +24,17 @@ def training_strategy(distribute="auto", devices=None):
             CPU devices stand in: they compute the same, not faster.
 
     Returns:
-        A `tf.distribute.Strategy`.
+        A `tf.distribute.Strategy`; on JAX and PyTorch a `OneDevice`.
 
     Raises:
         ValueError: if there are not as many devices, and TensorFlow has
             already started, so that no virtual ones can be made; or if the
             machines are not named.
     """
+    if keras.backend.backend() != "tensorflow":
+        return _one_device(distribute, devices)
+    import tensorflow as tf
+
     if isinstance(distribute, tf.distribute.Strategy):
         return distribute
     if distribute not in DISTRIBUTE:
@@ -59,6 +64,29 @@ def training_strategy(distribute="auto", devices=None):
     return _mirrored("CPU", devices)
 
 
+class OneDevice:
+    """What is asked of a strategy, where there is one device: Keras' own."""
+
+    num_replicas_in_sync = 1
+    cluster_resolver = None
+
+    @staticmethod
+    def scope():
+        """Nothing has to be known in it."""
+        return contextlib.nullcontext()
+
+
+def _one_device(distribute, devices):
+    if distribute not in ("auto", "none") or devices not in (None, 1):
+        raise ValueError(
+            "Several devices and machines need Keras' TensorFlow backend, "
+            f"whose `tf.distribute` adds them up; {keras.backend.backend()} "
+            "trains on one here: leave out `distribute` and `devices`, or "
+            "unset KERAS_BACKEND."
+        )
+    return OneDevice()
+
+
 @functools.cache
 def _mirrored(kind, count):
     """The one strategy of this process for so many devices.
@@ -66,6 +94,8 @@ def _mirrored(kind, count):
     TensorFlow mixes up the collective operations of two in the same process
     (tensorflow/tensorflow#62790), as of both stages of a fine-tuning.
     """
+    import tensorflow as tf
+
     # On CPUs a plain sum, which has nothing to mix up with other strategies.
     plain = tf.distribute.ReductionToOneDevice() if kind == "CPU" else None
     return tf.distribute.MirroredStrategy(
@@ -74,6 +104,8 @@ def _mirrored(kind, count):
 
 
 def _make_virtual_cpus(count):
+    import tensorflow as tf
+
     cpu = tf.config.list_physical_devices("CPU")[0]
     virtual = [tf.config.LogicalDeviceConfiguration()] * count
     existing = tf.config.get_logical_device_configuration(cpu) or []
@@ -91,6 +123,8 @@ def _make_virtual_cpus(count):
 
 def _several_machines(devices):
     """TensorFlow's strategy for several machines (workers)."""
+    import tensorflow as tf
+
     resolver = None
     if "TF_CONFIG" in os.environ:
         _check_tf_config(os.environ["TF_CONFIG"])
@@ -190,6 +224,10 @@ def check_agreement(strategy, step, images):
         ValueError: if they have not read the same checkpoint, or the same
             images.
     """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
     values = strategy.run(lambda: tf.constant([step, images], tf.int64))

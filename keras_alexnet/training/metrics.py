@@ -11,8 +11,8 @@ class ImageCounts(keras.metrics.Metric):
     """Mean loss, top-1 and top-5 accuracy, counting every image once.
 
     Images of weight 0 do not count, all others alike. The sums are kept in
-    double precision and are the same on every replica, so that they can be
-    saved and restored in the middle of an epoch.
+    double precision, on JAX where that is enabled, and are the same on every
+    replica, so that they can be saved and restored in the middle of an epoch.
 
     Args:
         classes: Integer; with fewer than five, top-5 is top-`classes`.
@@ -30,7 +30,7 @@ class ImageCounts(keras.metrics.Metric):
         self.sums = self.add_variable(
             (len(NAMES) + 1,),
             "zeros",
-            dtype="float64",
+            dtype=_widest(),
             aggregation="only_first_replica",
             name="sums",
         )
@@ -81,6 +81,15 @@ def _among_the_first(labels, logits, k):
     rank = ops.sum(ops.cast(better, "int32"), axis=1)
     is_finite = ops.all(ops.isfinite(logits), axis=1)
     return ops.cast((rank < k) & is_finite, logits.dtype)
+
+
+def _widest():
+    """Double precision, where the backend has it."""
+    if keras.backend.backend() != "jax":
+        return "float64"
+    import jax
+
+    return "float64" if jax.config.jax_enable_x64 else "float32"
 
 
 def _over_replicas(sums):

@@ -3,7 +3,7 @@
 import keras
 
 from keras_alexnet.models.alexnet_model import AlexNetModel
-from keras_alexnet.models.replica_steps import every_step
+from keras_alexnet.models.alexnet_model import steps
 from keras_alexnet.training.metrics import ImageCounts
 from keras_alexnet.training.optimizer import PaperSGD
 
@@ -36,13 +36,13 @@ class PixelModel(AlexNetModel):
         if self._replicas == 1:
             super().make_train_function(force)
         elif self.train_function is None or force:
-            self.train_function = every_step(self, self.train_step)
+            self.train_function = steps().every_step(self, self.train_step)
 
     def make_test_function(self, force=False):
         if self._replicas == 1:
             super().make_test_function(force)
         elif self.test_function is None or force:
-            self.test_function = every_step(self, self.test_step)
+            self.test_function = steps().every_step(self, self.test_step)
 
 
 def build_pixel_model(run, image_channels, strategy):

@@ -9,7 +9,6 @@ import tempfile
 import warnings
 
 import keras
-import tensorflow as tf
 
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.variants import get_architecture
@@ -25,8 +24,8 @@ from keras_alexnet.files import AnyPath
 from keras_alexnet.files import locked
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
+from keras_alexnet.models.alexnet_model import steps
 from keras_alexnet.models.keras_settings import keras_settings
-from keras_alexnet.models.replica_steps import one_strategy
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
@@ -106,7 +105,7 @@ def train(
         )
     chosen = _usable(recipe, tensorboard)
     if deterministic:
-        tf.config.experimental.enable_op_determinism()
+        _make_deterministic()
     strategy = training_strategy(distribute, devices)
     chief = is_chief(strategy)
     parts = _load(chosen, examples, chief and verbose)
@@ -156,11 +155,6 @@ def train(
 
 def _usable(recipe, tensorboard):
     """The recipe; refuses what cannot work here."""
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`train` runs on Keras' TensorFlow backend; unset KERAS_BACKEND. "
-            f"Received: {keras.backend.backend()}"
-        )
     if tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ValueError(
             "`tensorboard` needs the package of that name; install it with "
@@ -169,11 +163,29 @@ def _usable(recipe, tensorboard):
     return with_full_paths(get_recipe(recipe))
 
 
+def _make_deterministic():
+    """Have operations repeat bit for bit; those of JAX do so on a CPU."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+
+
 @contextlib.contextmanager
 def _in_a_sentence(skipped):
     """What TensorFlow says of its end, without where in its graph it was."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
     try:
-        with one_strategy():
+        with steps().one_strategy():
             yield
     except tf.errors.OpError as error:
         skipped.check()  # says it itself, where that was the reason

@@ -1,0 +1,99 @@
+"""`ka.train` on TensorFlow, JAX and PyTorch: the same steps, one state."""
+
+import importlib.util
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from movement import apart
+from movement import distance
+from train_anywhere import first_weights
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "train_anywhere.py"
+BACKENDS = ["tensorflow", "jax", "torch"]
+# Of the movement: one step in float32, ten in float64.
+BOUNDS = {"float32": 1e-5, "float64": 1e-9}
+HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
+
+
+def train(backend, *words):
+    """What a process says that trains on a backend, without TensorFlow."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    code = HIDDEN if backend != "tensorflow" else "import sys\n"
+    code += f"import runpy; sys.argv[1:] = {list(map(str, words))!r}\n"
+    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout + run.stderr
+
+
+def ends(folder):
+    with np.load(folder / "ends.npz") as arrays:
+        return [arrays[f"arr_{place}"] for place in range(len(arrays))]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Runs that TensorFlow has begun: the state before the first step."""
+    root = tmp_path_factory.mktemp("begun")
+    for precision in BOUNDS:
+        train("tensorflow", root / precision, precision, 0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ended(begun, tmp_path_factory):
+    """The same, ended by TensorFlow."""
+    root = tmp_path_factory.mktemp("ended")
+    for precision in BOUNDS:
+        shutil.copytree(begun / precision, root / precision)
+        train("tensorflow", root / precision, precision)
+    return root
+
+
+@pytest.mark.parametrize("precision", BOUNDS)
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_a_run_of_tensorflow_goes_on_as_it_would(
+    backend, precision, begun, ended, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(begun / precision, folder)
+    start = first_weights(folder, len(ends(ended / precision)))
+    said = train(backend, folder, precision)
+    assert f"goes on with {backend} from a checkpoint of tensorflow" in said
+    found, expected = ends(folder), ends(ended / precision)
+    assert distance(start, expected) > 1e-3 * distance(
+        start, [0 * w for w in start]
+    )
+    bound = BOUNDS[precision]
+    if (backend, precision) == ("torch", "float64"):
+        bound = 1e-6  # Keras 3.15 multiplies matrices of float64 in float32
+    assert apart(start, expected, found) <= bound
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_that_was_stopped_ends_as_if_it_had_not(backend, tmp_path):
+    train(backend, tmp_path / "whole", "float64")
+    train(backend, tmp_path / "parts", "float64", 4)
+    train(backend, tmp_path / "parts", "float64")
+    for one, other in zip(
+        ends(tmp_path / "whole"), ends(tmp_path / "parts"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_a_run_goes_on_in_tensorflow(backend, tmp_path):
+    train(backend, tmp_path / "run", "float64", 4)
+    said = train("tensorflow", tmp_path / "run", "float64")
+    assert f"goes on with tensorflow from a checkpoint of {backend}" in said
