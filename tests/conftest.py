@@ -6,6 +6,7 @@ import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # tests compare in float64
 
 import keras
 import numpy as np
@@ -57,10 +58,14 @@ def pytest_collection_modifyitems(config, items):
     lines with an `@` name fixtures, by hand: all that use one are slow.
     """
     listed, today, dropped = read_list(), os.environ[PART], []
+    needed = needing_tensorflow()
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
         name = f"{path}::{getattr(item, 'originalname', None) or item.name}"
         names = [name, *(f"{path}::@{each}" for each in item.fixturenames)]
+        for each in (path, name):
+            if each in needed:
+                item.add_marker(pytest.mark.skip(reason=needed[each]))
         parts = [listed[each] for each in names if each in listed]
         if parts:
             item.add_marker("slow")
@@ -75,6 +80,15 @@ def pytest_collection_modifyitems(config, items):
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
+
+
+def needing_tensorflow():
+    """Dict: file or test -> why it is skipped; empty on TensorFlow itself."""
+    if keras.backend.backend() == "tensorflow":
+        return {}
+    path = pathlib.Path(__file__).with_name("tensorflow_only.txt")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" ", 1) for line in lines if line)
 
 
 @pytest.fixture
@@ -107,6 +121,9 @@ def memory_is_given_back():
 @pytest.fixture(autouse=True, scope="module")
 def operations_are_free_again():
     """`deterministic=True` holds for the process, and forbids XLA."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
     from tensorflow.python.framework import config
 
     yield
