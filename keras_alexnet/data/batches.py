@@ -1,6 +1,7 @@
 """Batches for Keras on JAX and PyTorch, read ahead by threads of Python."""
 
 import multiprocessing.pool
+import weakref
 
 import keras
 
@@ -22,6 +23,7 @@ class Batches(keras.utils.PyDataset):
         self._begun = {}
         # Threads that the end of the process does not wait for.
         self._threads = multiprocessing.pool.ThreadPool(AHEAD)
+        weakref.finalize(self, self._threads.terminate)
 
     @property
     def num_batches(self):
@@ -51,6 +53,3 @@ class Batches(keras.utils.PyDataset):
         while self._endless or index < len(self._steps):
             yield self[index]
             index += 1
-
-    def __del__(self):
-        self._threads.terminate()

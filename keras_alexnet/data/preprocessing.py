@@ -82,7 +82,9 @@ def _standardized(x, preprocessing, mean_image=None):
 
 def _reversed(x):
     """The channels in the other order; PyTorch has no steps backwards."""
-    return keras.ops.flip(x, -1) if keras.ops.is_tensor(x) else x[..., ::-1]
+    if keras.ops.is_tensor(x) or keras.backend.is_keras_tensor(x):
+        return keras.ops.flip(x, -1)
+    return x[..., ::-1]
 
 
 def _like(x, array):

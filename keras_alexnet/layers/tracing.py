@@ -1,6 +1,6 @@
 """Who has TensorFlow trace a layer."""
 
-import sys
+import inspect
 
 import keras
 
@@ -46,7 +46,7 @@ def converter():
 
 def callers():
     """Who has called this, from the inside out: module and local names."""
-    frame = sys._getframe().f_back
+    frame = inspect.currentframe().f_back
     while frame is not None:
         yield str(frame.f_globals.get("__name__")), frame.f_locals
         frame = frame.f_back

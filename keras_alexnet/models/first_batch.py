@@ -5,6 +5,7 @@ Keras' `fit`, `evaluate` and `predict` trace of any model tells the range of the
 first values that reach the network, once, and goes on.
 """
 
+import inspect
 import sys
 import warnings
 
@@ -66,7 +67,7 @@ def outside_of_the_step(function, *args):
 
 def warner():
     """A function that warns as of the line of the user's that runs now."""
-    frame = sys._getframe()
+    frame = inspect.currentframe()
     while frame.f_back is not None:
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] not in LIBRARIES:

@@ -444,3 +444,24 @@ def test_who_stops_in_the_middle_does_not_wait_for_images(monkeypatch):
     time.sleep(0.3)
     assert len(begun) - count <= 2 * os.cpu_count()
     assert len(begun) < 400
+
+
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
+def test_other_backends_get_the_same_batches(kind, monkeypatch):
+    """As a `PyDataset`, also where it is asked twice for one, or passes some."""
+    images = np.random.default_rng(0).integers(0, 256, (21, 9, 9, 3), "uint8")
+    examples = Examples(images, np.arange(21) % 3, tuple("abc"))
+    given = {"batch_size": 8, "resize_pixels": 9, "crop_pixels": 6}
+    make = evaluation_batches
+    if kind == "training":
+        make = training_batches
+        given |= {"color_noise": 0.1, "first_step": 2, "seed": 3}
+    expected = list(make(examples, **given).take(7).as_numpy_iterator())
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    batches = make(examples, **given)
+    assert batches.num_batches == (None if kind == "training" else 3)
+    places = [0, 0, 1, 2] + ([5, 3, 6] if kind == "training" else [])
+    for place in places:
+        keras.tree.map_structure(
+            np.testing.assert_array_equal, batches[place], expected[place]
+        )
