@@ -448,7 +448,7 @@ def test_who_stops_in_the_middle_does_not_wait_for_images(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["training", "evaluation"])
 def test_other_backends_get_the_same_batches(kind, monkeypatch):
-    """As a `PyDataset`, also where it is asked twice for one, or passes some."""
+    """As a `PyDataset`, also where one is asked for twice, or passed over."""
     images = np.random.default_rng(0).integers(0, 256, (21, 9, 9, 3), "uint8")
     examples = Examples(images, np.arange(21) % 3, tuple("abc"))
     given = {"batch_size": 8, "resize_pixels": 9, "crop_pixels": 6}

@@ -15,9 +15,8 @@ NAMEDTUPLES = {"_asdict", "_fields", "_replace"}
 
 def test_this_version_of_keras_has_them_all():
     assert keras_private.missing() == []
-    assert len(keras_private.names()) == (
-        7 if keras.backend.backend() == "tensorflow" else 5
-    )
+    of_tensorflow = keras.backend.backend() == "tensorflow"
+    assert len(keras_private.names()) == (7 if of_tensorflow else 5)
 
 
 def test_a_version_that_was_not_tried_is_warned_of(monkeypatch):
