@@ -166,6 +166,12 @@ def _batches(trained, examples, layer, skipped):
     return run()
 
 
+def has_channels_first(model):
+    """Whether its maps come before their height and width."""
+    formats = {getattr(layer, "data_format", None) for layer in model.layers}
+    return "channels_first" in formats
+
+
 def layer_output(model, name):
     """What a layer hands on; of two towers, the maps of A and then of B.
 
@@ -186,7 +192,9 @@ def layer_output(model, name):
     if name in outputs:
         return outputs[name]
     if None not in towers:
-        return keras.layers.Concatenate(axis=-1, name=name)(towers)
+        maps_first = has_channels_first(model) and len(towers[0].shape) == 4
+        axis = 1 if maps_first else -1
+        return keras.layers.Concatenate(axis=axis, name=name)(towers)
     pairs = {key[:-1] for key in outputs if key[:-1] + "b" in outputs}
     known = dict.fromkeys(
         key[:-1] if key[:-1] in pairs else key for key in outputs

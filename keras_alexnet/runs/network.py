@@ -247,6 +247,13 @@ def _recipe_of(model, path):
     """How a model's images are prepared, as far as that is known."""
     height, width, channels = model.input_shape[1:]
     expected = get_architecture(model.variant).input_shape[-1]
+    if height == expected != channels:
+        raise ValueError(
+            f"{model.name} takes images with their channels first, as which "
+            "photos are not prepared; make it anew where Keras' "
+            '`image_data_format` is "channels_last", and give it the weights '
+            "by `grouped_weights` and `convert_weights`."
+        )
     if height is None or height != width or channels != expected:
         return None
     return Recipe(

@@ -15,6 +15,7 @@ from PIL import Image
 
 import keras_alexnet as ka
 from keras_alexnet.analysis import nearest as similarity
+from keras_alexnet.analysis.features import layer_output
 from keras_alexnet.analysis.features import write_features
 from keras_alexnet.cli.main import main
 
@@ -368,3 +369,44 @@ def test_sheets_have_their_limits(run, good, tmp_path):
         found, queries, ka.nearest(found, queries), tmp_path / "x.svg"
     )
     assert path.read_text().startswith("<?xml")
+
+
+@pytest.fixture
+def channels_first():
+    """A network of two towers, and the same with its channels first."""
+    keras.utils.set_random_seed(0)
+    given = {"classes": 4, "classifier_activation": None}
+    last = ka.AlexNet("alexnet", input_shape=(67, 67, 3), **given)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        first = ka.AlexNet("alexnet", input_shape=(3, 67, 67), **given)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    first.set_weights(last.get_weights())
+    return last, first
+
+
+@pytest.mark.parametrize("layer", ["conv2", "pool2", "norm1", "fc7"])
+def test_towers_are_joined_along_their_maps(layer, channels_first):
+    images = np.random.default_rng(0).normal(0, 60, (2, 67, 67, 3))
+    found = []
+    for model, x in zip(
+        channels_first, (images, images.transpose(0, 3, 1, 2)), strict=True
+    ):
+        part = keras.Model(model.input, layer_output(model, layer))
+        values = part.predict(x, verbose=0)
+        if model is channels_first[1] and values.ndim == 4:
+            values = values.transpose(0, 2, 3, 1)
+        found.append(values)
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-4 * found[0].max())
+
+
+def test_photos_are_not_prepared_with_channels_first(channels_first):
+    _, model = channels_first
+    model.checks_range = True
+    with pytest.raises(ValueError, match="channels first.*image_data_format"):
+        ka.features(model, [np.zeros((67, 67, 3), "uint8")])
+    again = ka.convert_weights(
+        ka.grouped_weights(model), "alexnet", input_shape=(67, 67, 3)
+    )
+    assert again.input_shape == (None, 67, 67, 3)
