@@ -121,9 +121,10 @@ class AlexNetModel(keras.Model):
             return super().fit(x, *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        if self.watches:
+        images = keras.tree.flatten(inputs)
+        if self.watches and len(images) == 1:
             check_of = functools.partial(self._check_of_range, training)
-            watch(inputs, check_of)
+            watch(*images, check_of)
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def _check_of_range(self, training):

@@ -286,3 +286,14 @@ def test_a_distributed_dataset_is_left_alone():
     distributed = strategy.experimental_distribute_dataset(data)
     model.fit(distributed, steps_per_epoch=2, shuffle=False, verbose=0)
     assert model.optimizer.iterations.numpy() == 2
+
+
+def test_a_network_of_two_inputs_is_not_looked_at():
+    """Its images are made of both."""
+    pair = [keras.Input((67, 67, 3)), keras.Input((67, 67, 3))]
+    mixed = keras.layers.Average()(pair)
+    model = AlexNet("alexnet", classes=8, input_tensor=mixed)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    images = pixels(4) - MEAN
+    model.fit([images, images], np.arange(4), verbose=0)
+    assert model.predict([images, images], verbose=0).shape == (4, 8)
