@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
+from keras_alexnet.models.builder import has_channels_first
 
 
 def dense_form(model: keras.Model) -> keras.Model:
@@ -86,12 +87,12 @@ def _flatten(model):
             f"{model.name} has no fully connected layers behind its maps, or "
             "is not made by AlexNet; expected a model with its top."
         )
+    if has_channels_first(model):
+        raise ValueError(
+            f"{model.name} has its channels first; make it anew where Keras' "
+            '`image_data_format` is "channels_last".'
+        )
     for layer in model.layers:
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                f"{model.name} has its channels first; make it anew where "
-                'Keras\' `image_data_format` is "channels_last".'
-            )
         if isinstance(layer, LocallyConnected2D):
             raise ValueError(
                 f"{model.name} has no dense form: {layer.name} has a kernel "

@@ -17,6 +17,7 @@ from keras_alexnet.data.pipeline import read_batches
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
+from keras_alexnet.models.builder import has_channels_first
 from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.network import Trained
 from keras_alexnet.runs.preprocessor import AnyImages
@@ -164,12 +165,6 @@ def _batches(trained, examples, layer, skipped):
             )
 
     return run()
-
-
-def has_channels_first(model):
-    """Whether its maps come before their height and width."""
-    formats = {getattr(layer, "data_format", None) for layer in model.layers}
-    return "channels_first" in formats
 
 
 def layer_output(model, name):

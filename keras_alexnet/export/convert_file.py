@@ -10,6 +10,7 @@ from keras_alexnet.export.torch_files import write_pth
 from keras_alexnet.export.torch_files import write_safetensors
 from keras_alexnet.files import replacing
 from keras_alexnet.models.convert_weights import convert_weights
+from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs.network import open_trained
 from keras_alexnet.weights.assign import grouped_weights
 from keras_alexnet.weights.published import is_alias
@@ -107,11 +108,12 @@ def convert_file(source, to_file, variant=None, *, unscaled_dropout=False):
             f"{os.fspath(source)!r} was trained with a mean image, for which "
             "such a file has no place; `export` writes a SavedModel or ONNX."
         )
-    model = convert_weights(
-        trained.load_model() if trained else source,
-        variant,
-        unscaled_dropout=unscaled_dropout,
-    )
+    with keras_settings():
+        model = convert_weights(
+            trained.load_model() if trained else source,
+            variant,
+            unscaled_dropout=unscaled_dropout,
+        )
     _write(model, to_file)
     preprocessing = VARIANTS[model.variant].preprocessing
     return (

@@ -21,6 +21,7 @@ from keras_alexnet.files import AnyPath
 from keras_alexnet.files import check_room
 from keras_alexnet.files import folder_beside
 from keras_alexnet.files import replacing
+from keras_alexnet.models.precision import FLOAT32_FORMATS
 from keras_alexnet.models.precision import in_float32
 from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.network import Trained
@@ -106,7 +107,7 @@ def export_model(
         )
     network = Network.of(trained)
     _check_network(network, name)
-    if name in ("onnx", "litert", "openvino"):
+    if name in FLOAT32_FORMATS:
         network = copy.copy(network)
         network.model = in_float32(network.model)
     with _folder_beside(to_file, network.model) as folder:

@@ -45,10 +45,10 @@ def converter():
 
 
 def callers():
-    """Who has called this, from the inside out: module and local names."""
+    """Who has called this, from the inside out: module and frame."""
     frame = inspect.currentframe().f_back
     while frame is not None:
-        yield str(frame.f_globals.get("__name__")), frame.f_locals
+        yield str(frame.f_globals.get("__name__")), frame
         frame = frame.f_back
 
 

@@ -1,11 +1,11 @@
 """`AlexNetModel`, what `AlexNet` returns."""
 
 import contextlib
-import functools
 
 import keras
 
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.models.first_batch import is_fed_directly
 from keras_alexnet.models.first_batch import watch
 from keras_alexnet.models.input_checks import check_of_learning
 from keras_alexnet.models.input_checks import check_of_range
@@ -16,6 +16,7 @@ from keras_alexnet.models.keras_private import in_order
 from keras_alexnet.models.keras_private import learns_shapes_by
 from keras_alexnet.models.keras_private import note_origin
 from keras_alexnet.models.keras_private import origin_of
+from keras_alexnet.models.precision import FLOAT32_FORMATS
 from keras_alexnet.models.precision import in_float32
 from keras_alexnet.weights.weight_file import SAVED
 
@@ -45,11 +46,12 @@ def _does(model):
 class AlexNetModel(keras.Model):
     """What `AlexNet` returns: a functional model with input checks and more.
 
-    `fit`, of it or of a model that it is a part of, warns if the first images
-    are in a range that its initialization cannot learn from. Made and compiled
-    in the scope of a `tf.distribute.MirroredStrategy`, each step is that of
-    one device, up to the rounding of sums in another order, with uneven
-    batches and clipping too, and `fit` refuses what Keras cannot do there.
+    `fit`, of it or of a model that it or its layers are a part of, warns if
+    the first images are in a range that its initialization cannot learn from.
+    Made and compiled in the scope of a `tf.distribute.MirroredStrategy`, each
+    step is that of one device, up to the rounding of sums in another order,
+    with uneven batches and clipping too, and `fit` refuses what Keras cannot
+    do there.
     `export` to other runtimes than TensorFlow writes it in float32, whatever
     it computes in.
 
@@ -76,8 +78,8 @@ class AlexNetModel(keras.Model):
     resize_pixels = None
     checks_range = False
     watches = True
-    _is_seen = False  # what it is fed now was looked at before
-    _has_looked = False
+    is_seen = False  # what it is fed now was looked at before
+    has_looked = False
     _learning_check = None
 
     def __init__(self, *args, **kwargs):
@@ -87,6 +89,7 @@ class AlexNetModel(keras.Model):
         original = origin_of(self)
         if original is not None and _does(self) == _does(original):
             self._take_over({n: getattr(original, n) for n in SAVED})
+        watch(self)
 
     # Keras' `clone_model` calls this, makes a model of what it gives, and tells
     # that nothing else but the name.
@@ -106,7 +109,7 @@ class AlexNetModel(keras.Model):
                 steps().check_options(self)
             elif keras.backend.backend() != "tensorflow":
                 _check_backend(self)
-        images = first_images(x)
+        images = first_images(x) if is_fed_directly(self) else None
         if images is not None and self.checks_range:
             warn_if_out_of_range(self, self._preprocessing, images)
         elif self.compiled and _is_new(self.optimizer):
@@ -120,15 +123,8 @@ class AlexNetModel(keras.Model):
                 stack.enter_context(steps().one_strategy())
             return super().fit(x, *args, **kwargs)
 
-    def call(self, inputs, training=None, mask=None, **kwargs):
-        images = keras.tree.flatten(inputs)
-        if self.watches and len(images) == 1:
-            check_of = functools.partial(self._check_of_range, training)
-            watch(*images, check_of)
-        return super().call(inputs, training=training, mask=mask, **kwargs)
-
-    def _check_of_range(self, training):
-        """What `watch` is to do with the first batch that it sees."""
+    def check_of_images(self, training):
+        """What `watch` is to do with the first values, or `None`."""
         check = None
         if self.checks_range:
             check = check_of_range(self, self._preprocessing)
@@ -136,21 +132,21 @@ class AlexNetModel(keras.Model):
             check = self._learning_check or check_of_learning(self)
 
         def once(*values):
-            if not self._is_seen and not self._has_looked:
+            if not self.is_seen and not self.has_looked:
                 check(*values)
-                self._has_looked = True
-            return self._has_looked
+                self.has_looked = True
+            return self.has_looked
 
         return check and once
 
     @contextlib.contextmanager
     def _seen(self, images):
         """Of images that were looked at before, no batch is."""
-        self._is_seen = images is not None
+        self.is_seen = images is not None
         try:
             yield
         finally:
-            self._is_seen = False
+            self.is_seen = False
 
     @property
     def _preprocessing(self):
@@ -179,8 +175,8 @@ class AlexNetModel(keras.Model):
         return self.distribute_strategy.num_replicas_in_sync
 
     def predict(self, x, *args, **kwargs):
-        images = first_images(x)
-        self._has_looked = False
+        images = first_images(x) if is_fed_directly(self) else None
+        self.has_looked = False
         if self.checks_range:
             warn_if_out_of_range(self, self._preprocessing, images)
         with self._seen(images):
@@ -249,7 +245,7 @@ class AlexNetModel(keras.Model):
         **kwargs,
     ):
         model = self
-        if format in ("onnx", "litert", "openvino"):
+        if format in FLOAT32_FORMATS:
             model = in_float32(self)
         if input_signature is None and format == "onnx":
             # Without it Keras refuses what was never called.

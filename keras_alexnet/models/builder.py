@@ -128,6 +128,12 @@ def regroup(towers, count, previous, axis):
     return SplitTowers(count, axis=axis, name=f"{previous}_towers")(joined)
 
 
+def has_channels_first(model):
+    """Whether the maps of a model come before their height and width."""
+    formats = {getattr(layer, "data_format", None) for layer in model.layers}
+    return "channels_first" in formats
+
+
 def _sides(x):
     last = keras.config.image_data_format() == "channels_last"
     return x.shape[1:3] if last else x.shape[2:4]

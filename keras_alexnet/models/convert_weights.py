@@ -76,6 +76,9 @@ def convert_weights(
     for name in ("input_shape", "padding", "classifier_activation"):
         if metadata.get(name) is not None:
             given[name] = metadata[name]
+    if "input_shape" in given:
+        channels = architecture.input_shape[-1]
+        given["input_shape"] = _in_keras_order(given["input_shape"], channels)
     model = build_model(architecture, weights, **{**given, **kwargs})
     model.class_names = metadata.get("class_names")
     model.resize_pixels = metadata.get("resize_pixels")
@@ -83,6 +86,17 @@ def convert_weights(
         metadata.get("checks_range")
     )
     return model
+
+
+def _in_keras_order(shape, channels):
+    """The shape of an image with its channels where Keras has them now."""
+    first, *_, last = shape
+    if keras.config.image_data_format() == "channels_first":
+        if last == channels != first:
+            return (last, *shape[:-1])
+    elif first == channels != last:
+        return (*shape[1:], first)
+    return shape
 
 
 def _found(source):

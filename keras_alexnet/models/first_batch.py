@@ -2,50 +2,97 @@
 
 Nothing is read for that: a set of data may be such as can be read once. What
 Keras' `fit`, `evaluate` and `predict` trace of any model tells the range of the
-first values that reach the network, once, and goes on.
+first values that reach the network's first convolution, once, and goes on: also
+where the network is a layer of another model, or another took over its layers.
 """
 
-import inspect
+import functools
+import itertools
 import sys
 import warnings
 
 import keras
 from keras import ops
 
+from keras_alexnet.layers.cuda_convnet import CeilPadding2D
+from keras_alexnet.layers.cuda_convnet import SplitTowers
 from keras_alexnet.layers.tracing import callers
 
-IMAGES = 16
+IMAGES = 16  # of a batch, as many as are looked at
 LIBRARIES = ("keras", "keras_alexnet", "tensorflow", "jax", "torch")
 
 
-def watch(images, check_of):
-    """Have the range of the first batch checked, if Keras is feeding a model.
+def watch(network):
+    """Have a network's first convolution look at what it is given.
 
     Under XLA, and on several devices, nothing can be told from within.
 
     Args:
-        images: Tensor, what the network is fed.
-        check_of: Function that gives a function of the least and the largest
-            value, which may warn and says whether it is done; or `None` if
-            there is nothing to check.
+        network: An `AlexNetModel`, which is asked whether it `watches`, has
+            looked or is fed what was looked at, and by `check_of_images` what
+            is to be checked.
     """
+    first = network.operations[len(_front(network)) :][:1]
+    if not first or hasattr(first[0].call, "is_watched"):
+        return
+    (first,) = first
+    call = first.call
+
+    @functools.wraps(call)
+    def watched(inputs, *args, **kwargs):
+        if network.watches and not network.has_looked:
+            network.watches = False  # while it looks, which may ask itself
+            try:
+                _look(inputs, network)
+            finally:
+                network.watches = True
+        return call(inputs, *args, **kwargs)
+
+    watched.is_watched = True
+    first.call = watched
+
+
+def is_fed_directly(network):
+    """Whether its first convolution sees what the network is given.
+
+    There may be a preprocessing in front, by `AlexNet(input_tensor=)`.
+    """
+    paddings = keras.layers.ZeroPadding2D | CeilPadding2D | SplitTowers
+    own = keras.layers.InputLayer | paddings
+    return all(isinstance(layer, own) for layer in _front(network))
+
+
+def _front(network):
+    """The layers and other operations before the first convolution."""
+    return list(
+        itertools.takewhile(
+            lambda layer: not isinstance(layer, keras.layers.Conv2D),
+            network.operations,
+        )
+    )
+
+
+def _look(images, network):
     backend = keras.backend.backend()
     if backend == "torch" and sys.modules["torch"].compiler.is_compiling():
         return
-    trainer = _trainer()
-    if trainer is None or (trainer.jit_compile and backend == "tensorflow"):
+    is_eager = backend == "torch" or (backend == "tensorflow" and _is_eager())
+    if is_eager and network.is_seen:
         return
-    if backend == "tensorflow" and _has_replicas():
+    trainer, training = _trainer()
+    if trainer is None:
         return
-    check = check_of()
+    if backend == "tensorflow" and (trainer.jit_compile or _has_replicas()):
+        return
+    check = network.check_of_images(training)
     if check is None:
         return
     few = images[:IMAGES]
     least, most = ops.min(few), ops.max(few)
-    if backend == "jax":
-        _on_jax(check, least, most)
-    elif backend == "torch" or _is_eager():
+    if is_eager:
         check(float(least), float(most))
+    elif backend == "jax":
+        _on_jax(check, least, most)
     else:
         _on_tensorflow(check, least, most)
 
@@ -55,7 +102,7 @@ def outside_of_the_step(function, *args):
 
     `None` on JAX, where nothing can be computed then.
     """
-    if keras.backend.backend() == "jax" and _trainer() is not None:
+    if keras.backend.backend() == "jax" and _trainer()[0] is not None:
         return None
     if keras.backend.backend() != "tensorflow":
         return function(*args)
@@ -67,24 +114,26 @@ def outside_of_the_step(function, *args):
 
 def warner():
     """A function that warns as of the line of the user's that runs now."""
-    frame = inspect.currentframe()
-    while frame.f_back is not None:
-        name = frame.f_globals.get("__name__", "")
+    place = ("<unknown>", 0)
+    for name, frame in callers():
+        place = frame.f_code.co_filename, frame.f_lineno
         if name.partition(".")[0] not in LIBRARIES:
             break
-        frame = frame.f_back
-    place = frame.f_code.co_filename, frame.f_lineno
     return lambda text: warnings.warn_explicit(text, UserWarning, *place)
 
 
 def _trainer():
-    """The model that Keras trains, evaluates or asks now."""
-    for name, local in callers():
-        if name.startswith("keras.src.backend.") and name.endswith(".trainer"):
-            model = local.get("self")
-            if isinstance(model, keras.Model):
-                return model
-    return None
+    """The model that Keras feeds now, or `None`, and whether it trains it."""
+    training = False
+    for name, frame in callers():
+        function = frame.f_code.co_name
+        training |= function == "train_step"
+        if function == "_symbolic_build":  # PyTorch is fed ones then
+            break
+        is_trainer = name.startswith("keras.src.backend.")
+        if is_trainer and function in ("fit", "evaluate", "predict"):
+            return frame.f_locals["self"], training
+    return None, False
 
 
 def _has_replicas():

@@ -11,6 +11,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_alexnet.models.first_batch import IMAGES
 from keras_alexnet.models.first_batch import outside_of_the_step
 from keras_alexnet.models.first_batch import warner
 
@@ -20,7 +21,6 @@ from keras_alexnet.models.first_batch import warner
 # the image: 67 pixels of 0..255 minus mean have 1.6e-3, are not warned of, and
 # had not left ln(10) after three epochs of the bundled images.
 SMALLEST_SHARE = 1e-3
-IMAGES = 16
 
 
 def signal_share(model, images):

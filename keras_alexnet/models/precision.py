@@ -3,6 +3,8 @@
 import keras
 
 FLOATS = ("float16", "bfloat16", "float64")
+# Keras' names of the formats whose runtimes get float32.
+FLOAT32_FORMATS = ("onnx", "litert", "openvino")
 
 
 def in_float32(model):
@@ -15,15 +17,31 @@ def in_float32(model):
 
     Returns:
         A model with the same weights.
+
+    Raises:
+        ValueError: if Keras cannot copy it.
     """
-    config = keras.saving.serialize_keras_object(model)
-    changed = _in_float32(config)
-    if changed == config:
+    if _computed_in(model) <= {"float32", "uint8"}:
         return model
-    # What it is made of was in this process already: nothing is unsafe.
-    copy = keras.saving.deserialize_keras_object(changed, safe_mode=False)
-    copy.set_weights(model.get_weights())
+    try:
+        config = _in_float32(keras.saving.serialize_keras_object(model))
+        # What it is made of was in this process already: nothing is unsafe.
+        copy = keras.saving.deserialize_keras_object(config, safe_mode=False)
+        copy.set_weights(model.get_weights())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"{model.name} cannot be copied in float32: {reason}; make it anew "
+            "under the policy float32 and give it the same weights."
+        ) from error
     return copy
+
+
+def _computed_in(layer):
+    """The types in which a layer, and all layers within it, compute."""
+    inner = [*getattr(layer, "layers", []), getattr(layer, "layer", None)]
+    types = (_computed_in(each) for each in inner if each is not None)
+    return {layer.compute_dtype}.union(*types)
 
 
 def _in_float32(config):

@@ -13,6 +13,7 @@ from keras_alexnet.architectures.variants import get_architecture
 from keras_alexnet.data import imagenet
 from keras_alexnet.data.preprocessing import PixelsToInput
 from keras_alexnet.files import AnyPath
+from keras_alexnet.models.builder import has_channels_first
 from keras_alexnet.models.convert_weights import convert_weights
 from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs.preprocessor import Preprocessor
@@ -247,12 +248,11 @@ def _recipe_of(model, path):
     """How a model's images are prepared, as far as that is known."""
     height, width, channels = model.input_shape[1:]
     expected = get_architecture(model.variant).input_shape[-1]
-    if height == expected != channels:
+    if has_channels_first(model):
         raise ValueError(
             f"{model.name} takes images with their channels first, as which "
             "photos are not prepared; make it anew where Keras' "
-            '`image_data_format` is "channels_last", and give it the weights '
-            "by `grouped_weights` and `convert_weights`."
+            '`image_data_format` is "channels_last", by `convert_weights`.'
         )
     if height is None or height != width or channels != expected:
         return None

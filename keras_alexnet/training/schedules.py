@@ -107,9 +107,9 @@ class PlateauDrops(keras.callbacks.Callback):
 def _has_validation_data():
     """Whether the `fit` that calls a callback has any; Keras tells it not."""
     found = (
-        local["validation_data"]
-        for name, local in callers()
-        if name.startswith("keras.") and "validation_data" in local
+        frame.f_locals["validation_data"]
+        for name, frame in callers()
+        if name.startswith("keras.") and "validation_data" in frame.f_locals
     )
     return next(found, None) is not None
 

@@ -115,7 +115,8 @@ def unquantized(arrays):
     Raises:
         ValueError: if it is quantized in another way, or has LoRA's kernels.
     """
-    if sum(x.ndim == 2 for x in arrays) == 3:
+    floats = [x for x in arrays if x.dtype != np.int8]
+    if sum(x.ndim == 2 for x in floats) == 3:
         raise ValueError(
             "it has LoRA's kernels beside its own; save the model as a .keras "
             "file, into which Keras writes their sum"
@@ -123,7 +124,7 @@ def unquantized(arrays):
     kernels = [x for x in arrays if x.dtype == np.int8 and x.ndim > 1]
     if not kernels:
         return arrays
-    *bias, scale = [x for x in arrays if x.dtype != np.int8] or [np.zeros(0)]
+    *bias, scale = floats or [np.zeros(0)]
     kernel, units = kernels[0], kernels[0].shape[-1]
     if len(kernels) > 1 or {x.shape for x in (*bias, scale)} != {(units,)}:
         raise ValueError(

@@ -628,3 +628,31 @@ def test_a_changed_clone_is_of_no_variant():
 
     clone = keras.models.clone_model(network, clone_function=change)
     assert clone.variant is None and not clone.checks_range
+
+
+class NotSerializable(keras.layers.Layer):
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def test_layers_that_keras_cannot_copy(tmp_path):
+    """Are exported in float32, and named in another precision."""
+    pytest.importorskip("tf2onnx")
+    model = small("lenet5")
+    own = keras.Sequential(
+        [keras.Input(model.input_shape[1:]), NotSerializable(abs), model]
+    )
+    assert export_model(own, tmp_path / "net.onnx").difference < 1e-5
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        own = keras.Sequential(
+            [keras.Input((32, 32, 1)), NotSerializable(abs), small("lenet5")]
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match="cannot be copied in float32"):
+        export_model(own, tmp_path / "other.onnx")

@@ -545,8 +545,6 @@ def test_torchvision_takes_small_images_with_its_top(size):
 def test_clones(variant):
     model = small(variant, size=70)
     clone = keras.models.clone_model(model)
-    # What is not in the layers, Keras does not hand on.
-    model.variant = model.padding = None
     assert clone.get_config() == model.get_config()
     clone.set_weights(model.get_weights())
     images = photos(2, 70)
@@ -701,12 +699,6 @@ model.fit(x, y, epochs=2, verbose=0)
 for old, variable in zip(before, model.trainable_variables):
     frozen = "conv1" in variable.path
     assert frozen == np.array_equal(old, variable.numpy()), variable.path
-try:
-    ka.train("smoke")
-except ValueError as error:
-    assert "TensorFlow backend" in str(error)
-else:
-    raise AssertionError
 """
     subprocess.run(
         [sys.executable, "-c", script],

@@ -545,3 +545,37 @@ def test_what_holds_no_weights_is_named(make, says, tmp_path):
     make(tmp_path / "net")
     with pytest.raises(ValueError, match=says):
         ka.convert_weights(tmp_path / "net")
+
+
+def test_a_file_of_four_bits_is_named(tmp_path):
+    model = ka.AlexNet("lenet5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.quantize("int4")
+        model.save(tmp_path / "net.keras")
+    with pytest.raises(ValueError, match="quantized in a way"):
+        ka.convert_weights(tmp_path / "net.keras")
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+def test_files_of_either_order_of_channels(kept, tmp_path):
+    """They are opened as Keras has channels now."""
+    images = np.random.default_rng(0).uniform(-99, 99, (2, 32, 32, 3))
+    first = images.transpose(0, 3, 1, 2)
+    source = ka.AlexNet("cifar10_18pct", weights="cifar10")
+    expected = source.predict(images, verbose=0)
+    for data_format, x in (
+        ("channels_first", first),
+        ("channels_last", images),
+    ):
+        if kept == "in a file":
+            source.save(tmp_path / f"{data_format}.keras")
+            source = tmp_path / f"{data_format}.keras"
+        keras.config.set_image_data_format(data_format)
+        try:
+            source = ka.convert_weights(source)
+        finally:
+            keras.config.set_image_data_format("channels_last")
+        assert source.input_shape[1:] == x.shape[1:]
+        found = source.predict(x, verbose=0)
+        np.testing.assert_allclose(found, expected, atol=1e-5)

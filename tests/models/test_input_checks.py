@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_alexnet as ka
 from keras_alexnet.models.alexnet import AlexNet
 from keras_alexnet.models.input_checks import SMALLEST_SHARE
 from keras_alexnet.models.input_checks import signal_share
@@ -223,7 +224,18 @@ def within_within(model):
     return in_functional(in_sequential(model))
 
 
+def taken_over(model):
+    """Another model of the same layers."""
+    return keras.Model(model.input, model.output)
+
+
+def with_another_head(model):
+    below = model.layers[-1].input
+    return keras.Model(model.input, keras.layers.Dense(8, "softmax")(below))
+
+
 WRAPPED = [in_sequential, in_functional, within_within]
+WRAPPED += [taken_over, with_another_head]
 
 
 @pytest.mark.parametrize("wrap", WRAPPED)
@@ -268,6 +280,25 @@ def test_each_prediction_of_its_own_is_looked_at():
     for x in (small, small, data):
         with pytest.warns(UserWarning, match=RANGE):
             model.predict(x, verbose=0)
+
+
+def test_what_stands_in_front_is_looked_through():
+    """Pixels of 0..255, which the network itself makes what it expects."""
+
+    def made():
+        image = keras.Input((32, 32, 3))
+        prepared = ka.preprocess_input(image, "cifar10_18pct")
+        return AlexNet(
+            "cifar10_18pct", weights="cifar10", input_tensor=prepared
+        )
+
+    model = made()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.predict(pixels(size=32), verbose=0)
+        in_sequential(model).predict(pixels(size=32), verbose=0)
+    with pytest.warns(UserWarning, match=RANGE):
+        made().predict(pixels(size=32) - 1000, verbose=0)
 
 
 def test_under_xla_nothing_is_told_from_within():

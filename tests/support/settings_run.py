@@ -7,12 +7,14 @@ that the environment variable KERAS_HOME names.
 
 import pathlib
 import sys
+import zipfile
 
 import keras
 import numpy as np
 from PIL import Image
 
 import keras_alexnet as ka
+from keras_alexnet.export.convert_file import convert_file
 from keras_alexnet.runs.recipes import get_recipe
 
 
@@ -53,6 +55,12 @@ def main(folder, policy=None):
         ka.export_model(trained, folder / "saved_model")
         prepared = ka.preprocessor(trained)(photo)
         answers[f"prepared {name}"] = prepared
+    convert_file("cifar10", folder / "converted.keras")
+    again = ka.open_trained(folder / "converted.keras").load_model()
+    answers["converted"] = again.get_weights()[0]
+    with zipfile.ZipFile(folder / "converted.keras") as archive:
+        text = archive.read("config.json").decode()
+    assert "float64" not in text and "channels_first" not in text
     report = ka.write_report(run)
     answers["report"] = [report.exists()]
     assert settings() == before

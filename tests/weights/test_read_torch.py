@@ -199,6 +199,18 @@ def test_weights_under_any_name(tmp_path, name):
         read_pth_tensors(tmp_path / "two.pth")
 
 
+def test_weights_in_a_defaultdict_and_tables_by_other_things(tmp_path):
+    torch = pytest.importorskip("torch")
+    expected = network(torch).state_dict()
+    table = collections.defaultdict(lambda: None)
+    table.default_factory = None
+    table.update(expected)
+    by_things = {torch.float32: 1, pathlib.PurePosixPath("a"): 2}
+    saved = {"state_dict": table, "of": by_things}
+    torch.save(saved, tmp_path / "net.pth")
+    assert_same(read_pth_tensors(tmp_path / "net.pth"), expected)
+
+
 def test_the_weights_of_a_loss_are_none_of_the_network(tmp_path):
     torch = pytest.importorskip("torch")
     expected = network(torch).state_dict()

@@ -175,6 +175,7 @@ def _encode(value, encoding="latin1"):
 
 NUMPY = {
     "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": lambda *_: {},
     "_codecs.encode": _encode,
     "__builtin__.bytes": lambda: b"",
     "numpy.ndarray": NumpyArray,

@@ -27,7 +27,7 @@ INERT = re.compile(
     r"(argparse|easydict|ml_collections|omegaconf|yacs|__main__)\.[\w.]+"
     r"|(torch\.(nn|optim|utils\.data)|numpy\.random|pathlib)\.[\w.]+"
     r"|(datetime|decimal|fractions|types\.SimpleNamespace|uuid|zoneinfo)[\w.]*"
-    r"|collections\.(Counter|defaultdict|deque)"
+    r"|collections\.(Counter|deque)"
     r"|(__builtin__|builtins)\.(Ellipsis|bool|bytearray|complex|dict|float"
     r"|frozenset|int|list|object|x?range|set|slice|str|tuple)"
     r"|torch\.(device|dtype|Generator|Size|b?float\d*|half|double|bool|long"
@@ -212,6 +212,8 @@ def set_items(table, pairs):
     if type(table) is not dict:
         raise ValueError("its pickle sets items of what is no dict")
     for key, value in pairs:
+        if type(key) is Inert:  # of a table that holds no weights by name
+            continue
         if type(key) in (str, bytes):
             key = short_text(key)
         elif type(key) not in (int, float, bool, type(None)):
