@@ -123,48 +123,6 @@ class CeilPadding2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
-class AveragePooling2D(keras.layers.AveragePooling2D):
-    """The mean of each window; of one cut off at the edge, of what is left.
-
-    As cuda-convnet's, and as `keras.layers.AveragePooling2D` on TensorFlow and
-    JAX. On PyTorch, Keras 3.15 repeats the edge (keras-team/keras#23233).
-
-    Args:
-        *args: As of `keras.layers.AveragePooling2D`.
-        **kwargs: The same.
-
-    Example:
-
-    >>> AveragePooling2D(3, 2, "same")(np.ones((1, 16, 16, 1))).shape
-    TensorShape([1, 8, 8, 1])
-    """
-
-    def call(self, inputs):
-        if self.padding != "same" or keras.backend.backend() != "torch":
-            return super().call(inputs)
-        last = self.data_format == "channels_last"
-        shape, padding = ops.shape(inputs), [(0, 0)] * 4
-        inside = [1] * 4
-        sides = zip(self.pool_size, self.strides, strict=True)
-        for axis, (size, stride) in enumerate(sides, 1 if last else 2):
-            windows = -(-shape[axis] // stride)
-            outside = max((windows - 1) * stride + size - shape[axis], 0)
-            padding[axis] = (outside // 2, outside - outside // 2)
-            inside[axis] = shape[axis]
-        means, shares = (
-            ops.average_pool(
-                ops.pad(values, padding),
-                self.pool_size,
-                self.strides,
-                "valid",
-                self.data_format,
-            )
-            for values in (inputs, ops.ones(inside, inputs.dtype))
-        )
-        return means / shares
-
-
-@keras.saving.register_keras_serializable(package="keras_alexnet")
 class LocallyConnected2D(keras.layers.Layer):
     """A "same" convolution whose every position has a kernel of its own.
 
@@ -241,12 +199,19 @@ class LocallyConnected2D(keras.layers.Layer):
     def call(self, inputs):
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
-        patches = ops.image.extract_patches(
-            inputs,
-            self.kernel_size,
-            strides=1,
-            padding="same",
-            data_format="channels_last",
+        # By slices: `extract_patches` is a convolution with an identity on JAX
+        # and PyTorch, many times the arithmetic of the layer itself.
+        size, (_, height, width, _) = self.kernel_size, inputs.shape
+        before, behind = (size - 1) // 2, size // 2
+        sides = [(before, behind)] * 2
+        padded = ops.pad(inputs, [(0, 0), *sides, (0, 0)])
+        patches = ops.concatenate(
+            [
+                padded[:, i : i + height, j : j + width]
+                for i in range(size)
+                for j in range(size)
+            ],
+            axis=-1,
         )
         outputs = ops.einsum("bhwi,hwif->bhwf", patches, self.kernel)
         outputs = self.activation(outputs + self.bias)

@@ -225,8 +225,8 @@ class AlexNetModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         metadata = {name: config.pop(name, None) for name in SAVED}
         for layer in config.get("layers", []):  # files of version 0.1
-            if layer.get("class_name") == "AveragePooling2D":
-                name = "keras_alexnet>AveragePooling2D"
+            if layer.get("class_name") in OWN_LAYERS:
+                name = f"keras_alexnet>{layer['class_name']}"
                 layer.update(module=None, registered_name=name)
         model = super().from_config(config, custom_objects)
         model._take_over(metadata)
@@ -254,6 +254,9 @@ class AlexNetModel(keras.Model):
             model, filepath, format, verbose, input_signature, **kwargs
         )
 
+
+# Whose form of this package takes the place of Keras'.
+OWN_LAYERS = ("AveragePooling2D", "Conv2D", "MaxPooling2D")
 
 # Keras' `.h5` files name the class of a model without its package.
 keras.saving.get_custom_objects()["AlexNetModel"] = AlexNetModel

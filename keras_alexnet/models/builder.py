@@ -6,7 +6,9 @@ import keras
 
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import ceil_pad
-from keras_alexnet.layers.cuda_convnet import AveragePooling2D
+from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
+from keras_alexnet.layers.convolution_and_pooling import Conv2D
+from keras_alexnet.layers.convolution_and_pooling import MaxPooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
@@ -49,7 +51,7 @@ def apply_row(row, towers, previous, axis):
             )
         case kinds.MaxPool():
             return _each(
-                keras.layers.MaxPooling2D,
+                MaxPooling2D,
                 row,
                 _overhang(row, row.size, float("-inf"), towers),
                 row.size,
@@ -85,7 +87,7 @@ def apply_row(row, towers, previous, axis):
 def _convolve(row, sources, channels):
     sources = _overhang(row, row.kernel, 0.0, sources)
     return _each(
-        keras.layers.Conv2D,
+        Conv2D,
         row,
         sources * (row.towers // row.groups),
         row.filters // row.towers,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_alexnet.layers.cuda_convnet import AveragePooling2D
+from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
