@@ -245,7 +245,7 @@ def training(seconds, cifar=None, epochs=None, images=50000):
     """A net of CIFAR-10 by its recipe, an epoch a compiled loop.
 
     Args:
-        seconds: After which no further epoch begins.
+        seconds: After which no further epoch begins but the first two.
         cifar: Folder or archive of the images; random ones otherwise.
         epochs: If not as many as the recipe has.
         images: How many random ones.
@@ -255,12 +255,16 @@ def training(seconds, cifar=None, epochs=None, images=50000):
     end = time.monotonic() + seconds
     recipe = section33.recipe_of("cifar10_18pct:0", epochs)
     with tempfile.TemporaryDirectory() as folder:
-        names, *parts = _random_images(images)
+        folder = pathlib.Path(folder)
         if cifar:
-            names, *parts = _cifar_images(cifar, pathlib.Path(folder) / "data")
-        run = ka.Run.create(pathlib.Path(folder) / "run", recipe, names)
+            names, *parts = _cifar_images(cifar, folder / "data")
+        else:
+            names, *parts = _random_images(images)
+        run = ka.Run.create(folder / "run", recipe, names)
         net, epoch_seconds = section33.Training(run, *parts), []
-        while len(epoch_seconds) < recipe.epochs and time.monotonic() < end:
+        while len(epoch_seconds) < recipe.epochs and (
+            len(epoch_seconds) < 2 or time.monotonic() < end
+        ):
             start = time.perf_counter()
             net.epoch(len(epoch_seconds))
             epoch_seconds.append(time.perf_counter() - start)

@@ -83,7 +83,7 @@ def _left_out(results):
     for why, names in results["left_out"].items():
         works = dict.fromkeys(name.partition(": ")[0] for name in names)
         which = f" ({'; '.join(works)})" if why == TIME_UP else ""
-        lines.append(f"- {why}: {len(names)} figures{which}")
+        lines.append(f"- {why}: {len(names)} of the figures{which}")
     title = f"## Left out, of {results['seconds']:g} s"
     return [title, "\n".join(lines)] if lines else []
 

@@ -114,8 +114,8 @@ def test_what_is_left_out_is_said():
         "torch is not installed",
     }
     text = page(kept)
-    assert f"- the time was up: 1 figures ({STEP})" in text
-    assert "- torch is not installed: 1 figures" in text
+    assert f"- the time was up: 1 of the figures ({STEP})" in text
+    assert "- torch is not installed: 1 of the figures" in text
     assert "## Left out, of 280 s" in text
 
 
