@@ -8,16 +8,28 @@ import numpy as np
 
 import keras_alexnet as ka
 
+# What is "mixed" has weights in float32.
+POLICIES = {"bfloat16": "mixed_bfloat16", "bfloat16 weights": "bfloat16"}
+
 
 class PlainNormalization(keras.layers.Layer):
-    """TensorFlow's own; it has no kernel for bfloat16 on a CPU."""
+    """TensorFlow's own, which has no kernel for bfloat16 on a CPU.
+
+    Other backends have none; there it is written in Keras' operations.
+    """
 
     def call(self, x):
-        import tensorflow as tf
+        wide = keras.ops.cast(x, "float32")
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-        wide = tf.cast(x, "float32")
-        y = tf.nn.local_response_normalization(wide, 2, 2.0, 1e-4, 0.75)
-        return tf.cast(y, x.dtype)
+            y = tf.nn.local_response_normalization(wide, 2, 2.0, 1e-4, 0.75)
+        else:
+            squares = keras.ops.pad(wide**2, [(0, 0)] * 3 + [(2, 2)])
+            maps = x.shape[-1]
+            total = sum(squares[..., i : i + maps] for i in range(5))
+            y = wide / (2.0 + 1e-4 * total) ** 0.75
+        return keras.ops.cast(y, x.dtype)
 
 
 def plain(variant, pixels, classes):
@@ -67,10 +79,7 @@ def plain(variant, pixels, classes):
 
 
 def network(variant, pixels, classes, precision, whose):
-    if precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    elif precision == "bfloat16 weights":
-        keras.config.set_dtype_policy("bfloat16")
+    keras.config.set_dtype_policy(POLICIES.get(precision, "float32"))
     if whose == "plain":
         return plain(variant, pixels, classes)
     return ka.AlexNet(variant, input_shape=(pixels, pixels, 3), classes=classes)
@@ -110,13 +119,14 @@ def inference(
     return lambda: model.predict_on_batch(x)
 
 
-def normalization(shape, whose):
-    """Forward and backward."""
+def normalization(shape, whose, precision="float32", waits=True):
+    """Forward and backward; on JAX not waited for, if so said."""
     normalize = PlainNormalization().call
     if whose == "ours":
-        normalize = ka.LocalResponseNormalization()
+        normalize = ka.LocalResponseNormalization(dtype=precision)
     if keras.backend.backend() == "jax":
-        return _normalization_on_jax(shape, normalize)
+        both = _normalization_on_jax(shape, normalize, precision)
+        return _waiting(both) if waits else both
     import tensorflow as tf
 
     x = tf.random.normal(shape, stddev=50.0)
@@ -132,22 +142,28 @@ def normalization(shape, whose):
     return lambda: both()
 
 
-def _normalization_on_jax(shape, normalize):
+def _waiting(function):
+    import jax
+
+    return lambda: jax.block_until_ready(function())
+
+
+def _normalization_on_jax(shape, normalize, precision):
     import jax
 
     first, second = jax.random.split(jax.random.key(0))
-    x = 50 * jax.random.normal(first, shape)
-    upstream = jax.random.normal(second, shape)
+    x = 50 * jax.random.normal(first, shape, precision)
+    upstream = jax.random.normal(second, shape, precision)
 
     @jax.jit
     def both(x, upstream):
         y, pull = jax.vjp(normalize, x)
         return y, pull(upstream)
 
-    return lambda: jax.block_until_ready(both(x, upstream))
+    return lambda: both(x, upstream)
 
 
-def update(whose):
+def update(whose, waits=True):
     """The optimizer alone, for the 61 million parameters of the paper's."""
     model = ka.AlexNet()
     optimizer = ka.PaperSGD(0.01)
@@ -156,7 +172,8 @@ def update(whose):
     weights = model.trainable_variables
     optimizer.build(weights)
     if keras.backend.backend() == "jax":
-        return _update_on_jax(optimizer, weights)
+        apply = _update_on_jax(optimizer, weights)
+        return _waiting(apply) if waits else apply
     import tensorflow as tf
 
     gradients = [tf.random.normal(w.shape, stddev=1e-3) for w in weights]
@@ -182,6 +199,6 @@ def _update_on_jax(optimizer, weights):
 
     def run():
         state[:] = apply(state[1], gradients, state[0])
-        jax.block_until_ready(state)
+        return state
 
     return run

@@ -46,19 +46,25 @@ def network(variant, classes):
     )
 
 
-def _prepared(variant, batch, pixels, channels_last, classes):
+def round_products(precision):
+    """On a card: whether products of float32 are rounded to TF32 first."""
+    torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
+
+
+def _prepared(variant, batch, pixels, channels_last, classes, device):
     torch.manual_seed(0)
-    model = network(variant, classes)
-    x = 60 * torch.randn(batch, 3, pixels, pixels)
+    model = network(variant, classes).to(device)
+    x = 60 * torch.randn(batch, 3, pixels, pixels, device=device)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
-    return model, x, torch.randint(0, classes, (batch,))
+    return model, x, torch.randint(0, classes, (batch,), device=device)
 
 
-def _autocast(precision):
+def _autocast(precision, device):
     return torch.autocast(
-        "cpu", torch.bfloat16, enabled=precision == "bfloat16"
+        device, torch.bfloat16, enabled=precision == "bfloat16"
     )
 
 
@@ -72,8 +78,11 @@ def step(
     fused=False,
     compiled=False,
     rate=0.01,
+    device="cpu",
 ):
-    model, x, y = _prepared(variant, batch, pixels, channels_last, classes)
+    model, x, y = _prepared(
+        variant, batch, pixels, channels_last, classes, device
+    )
     optimizer = torch.optim.SGD(
         model.parameters(), rate, 0.9, weight_decay=5e-4, fused=fused
     )
@@ -82,7 +91,7 @@ def step(
 
     def one(x=x, y=y):
         optimizer.zero_grad()
-        with _autocast(precision):
+        with _autocast(precision, device):
             loss = loss_of(run(x), y)
         loss.backward()
         optimizer.step()
@@ -98,24 +107,34 @@ def inference(
     precision="float32",
     channels_last=False,
     compiled=False,
+    device="cpu",
 ):
-    model, x, _ = _prepared(variant, batch, pixels, channels_last, classes)
+    model, x, _ = _prepared(
+        variant, batch, pixels, channels_last, classes, device
+    )
     model.eval()
     if precision == "bfloat16 weights":
         model, x = model.bfloat16(), x.bfloat16()
     run = torch.compile(model) if compiled else model
 
     def one():
-        with torch.inference_mode(), _autocast(precision):
+        with torch.inference_mode(), _autocast(precision, device):
             run(x).softmax(1)
 
     return one
 
 
-def normalization(shape, channels_last=False, compiled=False):
+def normalization(
+    shape,
+    channels_last=False,
+    compiled=False,
+    precision="float32",
+    device="cpu",
+):
     """Forward and backward; PyTorch has the channels second."""
     n, height, width, channels = shape
-    x = 50 * torch.randn(n, channels, height, width)
+    x = 50 * torch.randn(n, channels, height, width, device=device)
+    x = x.to(getattr(torch, precision))
     upstream = torch.randn_like(x)
     if channels_last:
         x = x.to(memory_format=torch.channels_last)
@@ -130,8 +149,8 @@ def normalization(shape, channels_last=False, compiled=False):
     return both
 
 
-def update(fused):
-    model = network("alexnet", 1000)
+def update(fused, device="cpu"):
+    model = network("alexnet", 1000).to(device)
     for weight in model.parameters():
         weight.grad = 1e-3 * torch.randn_like(weight)
     optimizer = torch.optim.SGD(
@@ -140,8 +159,24 @@ def update(fused):
     return lambda: optimizer.step()
 
 
-def matrices(size, precision="float32"):
-    """The machine's rate: products of square matrices, by MKL or oneDNN."""
-    dtype = getattr(torch, precision)
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+def matrices(size, precision="float32", device="cpu"):
+    """The machine's rate: products of square matrices."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return lambda: torch.matmul(a, b)
+
+
+def copying(gigabytes, device="cpu"):
+    """A device's own memory: so much is read, and so much written."""
+    source = torch.ones(int(gigabytes * 1e9), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
+def sending(gigabytes, device="cpu"):
+    """From the host's memory, of which pages are locked for it, to a card."""
+    source = torch.ones(int(gigabytes * 1e9), dtype=torch.uint8)
+    target = torch.empty_like(source, device=device)
+    if device != "cpu":
+        source = source.pin_memory()
+    return lambda: target.copy_(source, non_blocking=True)
