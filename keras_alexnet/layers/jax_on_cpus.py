@@ -24,6 +24,8 @@ def take(x):
     """Whether tensors are such as these functions are made for."""
     return (
         jax.default_backend() == "cpu"
+        # Which several devices would have to hand to each other in a loop.
+        and keras.distribution.distribution() is None
         and keras.backend.standardize_dtype(x.dtype) in ("float32", "float64")
         and all(isinstance(size, int) for size in x.shape)
     )

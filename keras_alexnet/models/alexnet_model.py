@@ -5,6 +5,8 @@ import contextlib
 import keras
 
 from keras_alexnet.architectures.variants import get_architecture
+from keras_alexnet.models.batch_parts import jax_loss
+from keras_alexnet.models.batch_parts import torch_step
 from keras_alexnet.models.first_batch import is_fed_directly
 from keras_alexnet.models.first_batch import watch
 from keras_alexnet.models.input_checks import check_of_learning
@@ -107,8 +109,6 @@ class AlexNetModel(keras.Model):
                 )
             if self._replicas > 1:
                 steps().check_options(self)
-            elif keras.backend.backend() != "tensorflow":
-                _check_backend(self)
         images = first_images(x) if is_fed_directly(self) else None
         if images is not None and self.checks_range:
             warn_if_out_of_range(self, self._preprocessing, images)
@@ -154,9 +154,40 @@ class AlexNetModel(keras.Model):
 
     # Keras on JAX calls these with a state in front of the data.
     def train_step(self, *args):
-        if self._replicas == self.accumulation_steps == 1:
+        parts, backend = self.accumulation_steps, keras.backend.backend()
+        if parts != 1 and backend == "torch":
+            return torch_step(self, *args, parts)
+        if backend != "tensorflow" or self._replicas == parts == 1:
             return super().train_step(*args)
-        return steps().train_step(self, *args, self.accumulation_steps)
+        return steps().train_step(self, *args, parts)
+
+    # Keras' step on JAX is made of this.
+    def compute_loss_and_updates(
+        self,
+        trainable_variables,
+        non_trainable_variables,
+        metrics_variables,
+        x,
+        y,
+        sample_weight,
+        training=False,
+        optimizer_variables=None,
+    ):
+        def compute(trainable, others, metrics, *data):
+            return super(AlexNetModel, self).compute_loss_and_updates(
+                trainable,
+                others,
+                metrics,
+                *data,
+                training=training,
+                optimizer_variables=optimizer_variables,
+            )
+
+        data, parts = (x, y, sample_weight), self.accumulation_steps
+        values = trainable_variables, non_trainable_variables, metrics_variables
+        if not training or parts == 1:
+            return compute(*values, *data)
+        return jax_loss(self, compute, values, data, parts)
 
     def test_step(self, *args):
         if self._replicas == 1:
@@ -273,16 +304,3 @@ def steps():
     from keras_alexnet.models import replica_steps
 
     return replica_steps
-
-
-def _check_backend(model):
-    """Refuses what is written for TensorFlow.
-
-    Raises:
-        ValueError: if the model is to compute its batches in parts.
-    """
-    if model.accumulation_steps != 1:
-        raise ValueError(
-            "`accumulation_steps` needs Keras' TensorFlow backend; elsewhere "
-            "compile with the optimizer's `gradient_accumulation_steps`."
-        )

@@ -82,6 +82,8 @@ def _look(images, network):
     trainer, training = _trainer()
     if trainer is None:
         return
+    if keras.distribution.distribution() is not None:
+        return
     if backend == "tensorflow" and (trainer.jit_compile or _has_replicas()):
         return
     check = network.check_of_images(training)

@@ -11,6 +11,10 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from keras_alexnet.models.batch_parts import check_parts
+from keras_alexnet.models.batch_parts import measured
+from keras_alexnet.models.batch_parts import reduction
+
 
 def train_step(model, data, parts=1):
     """A step of gradient descent on this replica's share of a batch.
@@ -120,29 +124,10 @@ def _share(model, loss, x, weight, total):
     Keras divides a mean by this replica's images and by the replicas; here it
     is divided by all images.
     """
-    if _reduction(model) == "sum":
+    if reduction(model) == "sum":
         return loss
     share = tf.math.divide_no_nan(_counted(model, x, weight), total)
     return loss * tf.cast(share * _replicas(), loss.dtype)
-
-
-def _reduction(model):
-    """How the losses are summed over a batch; all in the same way.
-
-    Raises:
-        ValueError: if two are in different ways.
-    """
-    found = {
-        getattr(loss, "reduction", "sum_over_batch_size")
-        for loss in keras.tree.flatten(model.loss)
-        if loss is not None
-    }
-    if len(found) > 1:
-        raise ValueError(
-            "On several devices all losses must have the same `reduction`. "
-            f"Received: {', '.join(sorted(map(str, found)))}"
-        )
-    return found.pop() if found else None
 
 
 def _counted(model, x, weight):
@@ -150,8 +135,7 @@ def _counted(model, x, weight):
 
     In double precision: a share of 5/9 in float32 is off by 1e-8.
     """
-    reduction = _reduction(model)
-    if reduction == "mean_with_sample_weight" and weight is not None:
+    if reduction(model) == "mean_with_sample_weight" and weight is not None:
         return tf.reduce_sum(tf.cast(weight, tf.float64))
     return tf.cast(_rows(x), tf.float64)
 
@@ -219,19 +203,8 @@ def _in_parts(model, forward, data, parts):
 
 def _split(data, parts):
     """The same, each `(rows, ...)` as `(parts, rows / parts, ...)`."""
-    if not isinstance(parts, int) or parts < 1:
-        raise ValueError(
-            "`accumulation_steps` must be a positive integer. Received: "
-            f"{parts!r}"
-        )
     rows = tf.nest.flatten(data)[0].shape[0]
-    if rows is None or rows % parts:
-        raise ValueError(
-            f"A batch of {rows or 'any number of'} images on a device cannot "
-            f"be computed in {parts} equal parts; `accumulation_steps` needs "
-            "batches of a fixed size that is a multiple of it, such as a "
-            "tf.data.Dataset of `batch(size, drop_remainder=True)`."
-        )
+    check_parts(parts, rows)
 
     def split(value):
         if value is None:
@@ -278,11 +251,8 @@ def _clipped_values(gradient, limit):
 
 
 def _measured(model, data, y_pred, loss):
-    x, y, weight = data
-    tracker = next((m for m in model.metrics if m.name == "loss"), None)
-    if tracker is not None:  # as Keras: the batch's loss, times its images
-        tracker.update_state(sum_over_replicas(loss), sample_weight=_rows(x))
-    return model.compute_metrics(x, y, y_pred, weight)
+    loss = sum_over_replicas(loss)
+    return measured(model, data, y_pred, loss, _rows(data[0]))
 
 
 @contextlib.contextmanager

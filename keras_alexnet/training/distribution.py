@@ -18,24 +18,22 @@ def training_strategy(distribute="auto", devices=None):
             `"multiworker"` (several machines, named in the environment
             variable TF_CONFIG or by Slurm), `"auto"` (the third with
             TF_CONFIG, else the second with several devices, else the first),
-            or a `tf.distribute.Strategy`.
+            or a `tf.distribute.Strategy`. On JAX the first two, and on
+            PyTorch the first.
         devices: How many devices of this machine to use. `None` takes all
             GPUs, or the CPU where there is none. Without enough GPUs, virtual
             CPU devices stand in: they compute the same, not faster.
 
     Returns:
-        A `tf.distribute.Strategy`; on JAX and PyTorch a `OneDevice`.
+        A `tf.distribute.Strategy`; on JAX and PyTorch `Devices`.
 
     Raises:
-        ValueError: if there are not as many devices, and TensorFlow has
-            already started, so that no virtual ones can be made; or if the
-            machines are not named.
+        ValueError: if there are not as many devices, and the backend has
+            already started, so that no virtual ones can be made; if it cannot
+            use several; or if the machines are not named.
     """
-    if keras.backend.backend() != "tensorflow":
-        return _one_device(distribute, devices)
-    import tensorflow as tf
-
-    if isinstance(distribute, tf.distribute.Strategy):
+    backend = keras.backend.backend()
+    if not isinstance(distribute, str) and backend == "tensorflow":
         return distribute
     if distribute not in DISTRIBUTE:
         raise ValueError(
@@ -44,16 +42,22 @@ def training_strategy(distribute="auto", devices=None):
         )
     if devices is not None and devices < 1:
         raise ValueError(f"`devices` must be at least 1. Received: {devices}")
-    if distribute == "auto" and "TF_CONFIG" in os.environ:
-        distribute = "multiworker"
-    if distribute == "multiworker":
-        return _several_machines(devices)
-    gpus = tf.config.list_physical_devices("GPU")
     if distribute == "none" and devices not in (None, 1):
         raise ValueError(
             "`distribute='none'` uses one device; leave it at 'auto' to use "
             f"{devices}."
         )
+    if backend == "jax":
+        return _of_jax(distribute, devices)
+    if backend == "torch":
+        return _of_torch(distribute, devices)
+    import tensorflow as tf
+
+    if distribute == "auto" and "TF_CONFIG" in os.environ:
+        distribute = "multiworker"
+    if distribute == "multiworker":
+        return _several_machines(devices)
+    gpus = tf.config.list_physical_devices("GPU")
     if devices is None:
         devices = max(len(gpus), 1)
     if distribute == "none" or (distribute == "auto" and devices == 1):
@@ -64,27 +68,67 @@ def training_strategy(distribute="auto", devices=None):
     return _mirrored("CPU", devices)
 
 
-class OneDevice:
-    """What is asked of a strategy, where there is one device: Keras' own."""
+class Devices:
+    """What is asked of a strategy, where Keras distributes the batches.
 
-    num_replicas_in_sync = 1
+    Args:
+        distribution: A `keras.distribution.DataParallel`, or `None` for one
+            device.
+    """
+
     cluster_resolver = None
 
-    @staticmethod
-    def scope():
-        """Nothing has to be known in it."""
-        return contextlib.nullcontext()
+    def __init__(self, distribution=None):
+        self._distribution = distribution
+        self.num_replicas_in_sync = (
+            distribution.num_model_replicas if distribution else 1
+        )
+
+    def scope(self):
+        """Where variables and functions are made for these devices."""
+        if self._distribution is None:
+            return contextlib.nullcontext()
+        return self._distribution.scope()
 
 
-def _one_device(distribute, devices):
+def _of_torch(distribute, devices):
     if distribute not in ("auto", "none") or devices not in (None, 1):
         raise ValueError(
-            "Several devices and machines need Keras' TensorFlow backend, "
-            f"whose `tf.distribute` adds them up; {keras.backend.backend()} "
-            "trains on one here: leave out `distribute` and `devices`, or "
-            "unset KERAS_BACKEND."
+            "Several devices and machines need Keras' TensorFlow backend, or "
+            "for the devices of one machine JAX'; Keras on torch trains on "
+            "one: leave out `distribute` and `devices`, or change "
+            "KERAS_BACKEND."
         )
-    return OneDevice()
+    return Devices()
+
+
+def _of_jax(distribute, devices):
+    """The accelerators of this machine; CPU devices stand in for them."""
+    import jax
+
+    if distribute == "multiworker":
+        raise ValueError(
+            "Several machines need Keras' TensorFlow backend, whose "
+            "`tf.distribute` adds them up; jax trains on those of one here: "
+            "leave out `distribute`, or unset KERAS_BACKEND."
+        )
+    if devices is not None and devices > 1:
+        with contextlib.suppress(RuntimeError):  # JAX has started already
+            jax.config.update("jax_num_cpu_devices", devices)
+    found = jax.local_devices()
+    if devices is None:
+        devices = len(found) if found[0].platform != "cpu" else 1
+    if distribute == "none" or devices == 1:
+        return Devices()
+    if devices > len(found) and found[0].platform != "cpu":
+        found = jax.local_devices(backend="cpu")
+    if devices > len(found):
+        raise ValueError(
+            f"{devices} devices were asked for, but JAX has already started "
+            f"with {len(found)}; ask for them before anything else is computed."
+        )
+    names = [f"{device.platform}:{device.id}" for device in found[:devices]]
+    return Devices(keras.distribution.DataParallel(devices=names))
 
 
 @functools.cache
@@ -194,12 +238,12 @@ def distributed(strategy, batches):
     """Batches for `fit` under a strategy.
 
     Args:
-        strategy: A `tf.distribute.Strategy`.
+        strategy: As of `training_strategy`.
         batches: Function that takes `replicas` and `local`, as
             `pipeline.training_batches` does, and returns a data set.
     """
-    if strategy.num_replicas_in_sync == 1:
-        return batches(replicas=1, local=None)
+    if isinstance(strategy, Devices) or strategy.num_replicas_in_sync == 1:
+        return batches(replicas=strategy.num_replicas_in_sync, local=None)
 
     def for_this_machine(context):
         count = strategy.num_replicas_in_sync // context.num_input_pipelines

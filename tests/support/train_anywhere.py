@@ -1,8 +1,10 @@
 """A training on whichever backend of Keras, which may be stopped and go on.
 
-`python train_anywhere.py FOLDER PRECISION [STOP]` trains into the folder, one
-step in float32 and ten in float64. With STOP it ends by an error after so many
-steps, the state of which is saved. At the end `ends.npz` has the weights.
+`python train_anywhere.py FOLDER PRECISION [STOP [DEVICES [PARTS]]]` trains into
+the folder, one step in float32 and ten in float64. With STOP it ends by an error
+after so many steps, the state of which is saved; "never" is none. Each batch is
+computed on so many devices, in so many parts. At the end `ends.npz` has the
+weights.
 """
 
 import pathlib
@@ -22,7 +24,7 @@ class Stopped(Exception):
     pass
 
 
-def main(folder, precision, stop=None):
+def main(folder, precision, stop="never", devices=1, parts=1):
     count = 8 * STEPS[precision] - 3  # the last batch is not full
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (count, 36, 36, 3), "uint8")
@@ -38,8 +40,9 @@ def main(folder, precision, stop=None):
         learning_rate=0.01,
         global_clipnorm=1.0,
         precision=precision,
+        accumulation_steps=int(parts),
     )
-    if stop is not None:
+    if stop != "never":
         stop_after(int(stop))
     try:
         run = ka.train(
@@ -48,6 +51,7 @@ def main(folder, precision, stop=None):
             examples=(examples, examples),
             verbose=0,
             checkpoint_minutes=0,
+            devices=int(devices),
         )
     except Stopped:
         return

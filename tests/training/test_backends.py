@@ -1,5 +1,6 @@
 """`ka.train` on TensorFlow, JAX and PyTorch: the same steps, one state."""
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -97,3 +98,38 @@ def test_a_run_goes_on_in_tensorflow(backend, tmp_path):
     train(backend, tmp_path / "run", "float64", 4)
     said = train("tensorflow", tmp_path / "run", "float64")
     assert f"goes on with tensorflow from a checkpoint of {backend}" in said
+
+
+@pytest.fixture(scope="module")
+def on_one(begun, tmp_path_factory):
+    """Function of backend and precision: the weights of the run's end."""
+    root = tmp_path_factory.mktemp("one")
+
+    @functools.cache
+    def ended_on(backend, precision):
+        folder = root / f"{backend}-{precision}"
+        shutil.copytree(begun / precision, folder)
+        train(backend, folder, precision)
+        return ends(folder)
+
+    return ended_on
+
+
+@pytest.mark.parametrize("precision", BOUNDS)
+@pytest.mark.parametrize(
+    ("backend", "devices", "parts"),
+    [("jax", 2, 1), ("jax", 3, 1), ("jax", 2, 2), ("torch", 1, 4)],
+)
+def test_devices_and_parts_are_one(
+    backend, devices, parts, precision, begun, on_one, tmp_path
+):
+    """Also of batches of 8, and a last one of 5, on three devices."""
+    folder = tmp_path / "run"
+    shutil.copytree(begun / precision, folder)
+    train(backend, folder, precision, "never", devices, parts)
+    expected = on_one(backend, precision)
+    start = first_weights(begun / precision, len(expected))
+    bound = BOUNDS[precision]
+    if (backend, precision) == ("torch", "float64"):
+        bound = 1e-6  # as above
+    assert apart(start, expected, ends(folder)) <= bound
