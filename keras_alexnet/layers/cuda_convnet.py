@@ -1,5 +1,7 @@
 """The small layers that AlexNet needs and Keras does not have."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -165,6 +167,55 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
+class AdaptiveAveragePooling2D(keras.layers.AdaptiveAveragePooling2D):
+    """The means of as many windows as are wanted, of an image of any size.
+
+    As `keras.layers.AdaptiveAveragePooling2D`, but that PyTorch, which knows
+    no such operation of ONNX, can convert it.
+
+    Args:
+        *args: As of `keras.layers.AdaptiveAveragePooling2D`.
+        **kwargs: The same.
+
+    Example:
+
+    >>> AdaptiveAveragePooling2D(6)(np.ones((1, 13, 13, 1))).shape
+    TensorShape([1, 6, 6, 1])
+    """
+
+    def build(self, input_shape):
+        last = self.data_format == "channels_last"
+        self._axes = (1, 2) if last else (2, 3)
+        self._sides = [input_shape[axis] for axis in self._axes]
+
+    def call(self, inputs):
+        of_torch = keras.backend.backend() == "torch"
+        if not of_torch or converter() != "ONNX" or None in self._sides:
+            return super().call(inputs)
+        for axis, side, count in zip(
+            self._axes, self._sides, self.output_size, strict=True
+        ):
+            means = [
+                ops.mean(
+                    inputs[(*(slice(None),) * axis, slice(first, end))],
+                    axis,
+                    keepdims=True,
+                )
+                for first, end in _windows(side, count)
+            ]
+            inputs = ops.concatenate(means, axis)
+        return inputs
+
+
+def _windows(side, count):
+    """Where each of the windows begins and ends; they may overlap."""
+    return [
+        (place * side // count, -(-(place + 1) * side // count))
+        for place in range(count)
+    ]
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
 class LocallyConnected2D(keras.layers.Layer):
     """A "same" convolution whose every position has a kernel of its own.
 
@@ -241,18 +292,31 @@ class LocallyConnected2D(keras.layers.Layer):
     def call(self, inputs):
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
-        patches = ops.image.extract_patches(
-            inputs,
-            self.kernel_size,
-            strides=1,
-            padding="same",
-            data_format="channels_last",
-        )
+        patches = self._patches(inputs)
         outputs = ops.einsum("bhwi,hwif->bhwf", patches, self.kernel)
         outputs = self.activation(outputs + self.bias)
         if self.data_format == "channels_first":
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return outputs
+
+    def _patches(self, images):
+        """What each kernel sees, in a row.
+
+        Cut out, since `ops.image.extract_patches` convolves, and of a kernel
+        that PyTorch cannot convert to ONNX.
+        """
+        before = (self.kernel_size - 1) // 2
+        sides = (before, self.kernel_size - 1 - before)
+        padded = ops.pad(images, [(0, 0), sides, sides, (0, 0)])
+        height, width = self.kernel.shape[:2]
+        shifts = itertools.product(range(self.kernel_size), repeat=2)
+        return ops.concatenate(
+            [
+                padded[:, row : row + height, column : column + width]
+                for row, column in shifts
+            ],
+            axis=-1,
+        )
 
     def compute_output_shape(self, input_shape):
         if self.data_format == "channels_first":

@@ -225,8 +225,9 @@ class AlexNetModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         metadata = {name: config.pop(name, None) for name in SAVED}
         for layer in config.get("layers", []):  # files of version 0.1
-            if layer.get("class_name") == "AveragePooling2D":
-                name = "keras_alexnet>AveragePooling2D"
+            kind = layer.get("class_name")
+            if kind in ("AveragePooling2D", "AdaptiveAveragePooling2D"):
+                name = f"keras_alexnet>{kind}"
                 layer.update(module=None, registered_name=name)
         model = super().from_config(config, custom_objects)
         model._take_over(metadata)

@@ -6,6 +6,7 @@ import keras
 
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import ceil_pad
+from keras_alexnet.layers.cuda_convnet import AdaptiveAveragePooling2D
 from keras_alexnet.layers.cuda_convnet import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
@@ -103,7 +104,7 @@ def _adapt(row, joined):
         copies = [row.size if side == 1 else 1 for side in sides]
         copied = replace(row, name=f"{row.name}_copies")
         joined = _each(keras.layers.UpSampling2D, copied, joined, copies)
-    return _each(keras.layers.AdaptiveAveragePooling2D, row, joined, row.size)
+    return _each(AdaptiveAveragePooling2D, row, joined, row.size)
 
 
 def _each(layer, row, towers, *args, **kwargs):
