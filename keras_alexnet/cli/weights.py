@@ -79,13 +79,9 @@ def _add_export(parser):
 
 
 def _export(options):
-    # What cannot begin is refused before TensorFlow is loaded.
-    checked_format(options.to_file, options.format, options.quantize)
+    what = options.to_file, options.format, options.quantize
+    checked_format(*what)  # before Keras is loaded, and tells its backend
     load_tensorflow()
     from keras_alexnet.export.export_model import export_model
-    from keras_alexnet.runs.network import open_trained
 
-    trained = open_trained(options.network)
-    say(
-        export_model(trained, options.to_file, options.format, options.quantize)
-    )
+    say(export_model(options.network, *what))

@@ -43,6 +43,14 @@ def output_text(network):
     return text
 
 
+def serves_files(network):
+    """Whether a SavedModel of a `Network` answers image files as they are.
+
+    What prepares them is computed by TensorFlow.
+    """
+    return network.takes_files and keras.backend.backend() == "tensorflow"
+
+
 def _bracketed(shape):
     return f"({', '.join(str(side or 'any') for side in shape)})"
 

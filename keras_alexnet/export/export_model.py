@@ -14,7 +14,6 @@ from keras_alexnet.export.description import input_text
 from keras_alexnet.export.description import output_text
 from keras_alexnet.export.formats import FORMATS
 from keras_alexnet.export.formats import checked_format
-from keras_alexnet.export.saved_model import save_model
 from keras_alexnet.export.verify import verify
 from keras_alexnet.export.write_onnx import write_onnx
 from keras_alexnet.files import AnyPath
@@ -88,8 +87,9 @@ def export_model(
         An `Export`: path, size, difference, input and output.
 
     Raises:
-        ValueError: if a package is missing, the network cannot be converted
-            or what was written answers differently; then nothing is left.
+        ValueError: if a package is missing, Keras' backend does not write the
+            format, the network cannot be converted or what was written answers
+            differently; then nothing is left.
 
     Example:
 
@@ -99,12 +99,8 @@ def export_model(
     ```
     """
     to_file = pathlib.Path(to_file)
-    name = checked_format(to_file, format, quantize)
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`export_model` runs on Keras' TensorFlow backend; unset "
-            f"KERAS_BACKEND. Received: {keras.backend.backend()}"
-        )
+    backend = keras.backend.backend()
+    name = checked_format(to_file, format, quantize, backend)
     network = Network.of(trained)
     _check_network(network, name)
     if name in FLOAT32_FORMATS:
@@ -168,7 +164,10 @@ def _convert(network, name, path, quantize):
             if name == "keras":
                 model.save(path)
             elif name == "savedmodel":
-                save_model(network, path)
+                # Here, since it imports TensorFlow.
+                from keras_alexnet.export import saved_model
+
+                saved_model.save_model(network, path)
             elif name == "litert":
                 model.export(str(path), format=name, verbose=False)
                 if quantize:
@@ -180,8 +179,16 @@ def _convert(network, name, path, quantize):
     except Exception as error:  # converters raise nearly anything
         raise ValueError(
             f"The network cannot be written as {FORMATS[name].title}: "
-            f"{first_line(error).rstrip('.') or type(error).__name__}."
+            f"{_reason(error).rstrip('.') or type(error).__name__}."
         ) from error
+
+
+def _reason(error):
+    """What a converter says, without Keras' headline, which names a layer."""
+    headline, _, rest = str(error).strip().partition("\n")
+    if headline.startswith("Exception encountered when calling"):
+        return first_line(rest.strip().replace("\x1b[1m", "")) or headline
+    return first_line(error)
 
 
 def _quantized_operations(model):

@@ -13,41 +13,85 @@ MARK = "keras_alexnet.json"
 
 
 class Format(NamedTuple):
-    """A format, its files' ending, and what must be installed for it."""
+    """A format, its files' ending, and what it needs.
+
+    Args:
+        title: Its name.
+        ending: Of its files.
+        packages: Dict: backend of Keras -> what must be installed there.
+        why_not: Dict: backend of Keras -> why it is not written there.
+        extra: The package's extra that has what TensorFlow's way needs.
+    """
 
     title: str
     ending: str
-    packages: tuple = ()
+    packages: dict
+    why_not: dict = {}
     extra: str = ""
 
 
+# jax2onnx 0.17.1, by which Keras 3.15 goes.
+BY_JAX2ONNX = "onnxruntime takes no max-pooling that jax2onnx writes"
 FORMATS = {
-    "keras": Format("Keras", ".keras"),
-    "savedmodel": Format("SavedModel", ""),
-    "onnx": Format(
-        "ONNX", ".onnx", ("tf2onnx", "onnx", "onnxruntime"), "export"
+    "keras": Format(
+        "Keras", ".keras", {"tensorflow": (), "jax": (), "torch": ()}
     ),
-    "litert": Format("LiteRT", ".tflite", ("ai_edge_litert",), "export"),
+    "savedmodel": Format(
+        "SavedModel",
+        "",
+        {"tensorflow": (), "jax": ("tensorflow",)},
+        {"torch": "Keras 3.15 fails there for networks such as these"},
+    ),
+    "onnx": Format(
+        "ONNX",
+        ".onnx",
+        {
+            "tensorflow": ("tf2onnx", "onnx", "onnxruntime"),
+            "torch": ("onnx", "onnxruntime"),
+        },
+        {"jax": BY_JAX2ONNX},
+        "export",
+    ),
+    "litert": Format(
+        "LiteRT",
+        ".tflite",
+        {"tensorflow": ("ai_edge_litert",)},
+        {
+            "jax": "Keras 3.15 has no way from it",
+            "torch": "Keras 3.15 fixes the number of images there",
+        },
+        "export",
+    ),
     "openvino": Format(
-        "OpenVINO", ".xml", ("tf2onnx", "onnx", "openvino"), "openvino"
+        "OpenVINO",
+        ".xml",
+        {
+            "tensorflow": ("tf2onnx", "onnx", "openvino"),
+            "torch": ("onnx", "openvino"),
+        },
+        {"jax": f"it is made of ONNX, and {BY_JAX2ONNX}"},
+        "openvino",
     ),
 }
 
 
-def checked_format(to_file, format=None, quantize=False):
+def checked_format(to_file, format=None, quantize=False, backend=None):
     """The format of an export that can begin.
 
     Args:
         to_file: Path to write.
         format: Name of a format; `None` for what `to_file` tells.
         quantize: Boolean, whether weights are to be stored in 8 bits.
+        backend: Of Keras; `None` where it is not known yet, and so what the
+            format needs is not looked at.
 
     Returns:
         Its name.
 
     Raises:
         ValueError: if `to_file` does not tell the format or fits another, is
-            not free, or if a package is missing.
+            not free, if a package is missing, or if the format is not written
+            on the backend.
     """
     to_file = pathlib.Path(to_file)
     name = _format_of(to_file, format)
@@ -57,10 +101,10 @@ def checked_format(to_file, format=None, quantize=False):
             ".tflite, or without quantizing."
         )
     _check_free(to_file, name)
-    form = FORMATS[name]
-    if quantize:
-        form = form._replace(packages=(*form.packages, "ai_edge_quantizer"))
-    _check_installed(form)
+    if backend is not None:
+        _check_backend(FORMATS[name], backend)
+        more = ("ai_edge_quantizer",) if quantize else ()
+        _check_installed(FORMATS[name], backend, more)
     return name
 
 
@@ -109,15 +153,32 @@ def _check_free(to_file, name):
     )
 
 
-def _check_installed(format):
+def _check_backend(form, backend):
+    if backend in form.packages:
+        return
+    reason = form.why_not.get(backend)
+    others = [name for name in form.packages if name != "jax"]
+    raise ValueError(
+        f"{form.title} is not written on Keras' backend {backend}"
+        f"{f', since {reason}' if reason else ''}; save the network as .keras "
+        "and export that, or its run folder, under KERAS_BACKEND="
+        f"{' or '.join(others)}."
+    )
+
+
+def _check_installed(form, backend, more):
     missing = [
         package
-        for package in format.packages
+        for package in (*form.packages[backend], *more)
         if importlib.util.find_spec(package) is None
     ]
-    if missing:
-        raise ValueError(
-            f"{format.title} needs {', '.join(missing)}, which cannot be "
-            "imported; install what is missing with `pip install "
-            f"'keras_alexnet[{format.extra}]'`."
-        )
+    if not missing:
+        return
+    # The extras bring TensorFlow, which other backends do without.
+    words = f"'keras_alexnet[{form.extra}]'"
+    if backend != "tensorflow":
+        words = " ".join(missing)
+    raise ValueError(
+        f"{form.title} needs {', '.join(missing)}, which cannot be imported; "
+        f"install what is missing with `pip install {words}`."
+    )

@@ -19,7 +19,9 @@ def _keras(path):
     import keras_alexnet.models.alexnet  # noqa: F401
 
     model = keras.saving.load_model(path)
-    return lambda images: np.asarray(model(images, training=False))
+    return lambda images: keras.ops.convert_to_numpy(
+        model(images, training=False)
+    )
 
 
 def _savedmodel(path):

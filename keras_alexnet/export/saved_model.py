@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_alexnet.evaluation.scores import gives_logits
 from keras_alexnet.export.description import input_text
+from keras_alexnet.export.description import serves_files
 from keras_alexnet.export.formats import MARK
 
 TOP = 5  # how many classes `serve_image_bytes` names
@@ -25,15 +26,18 @@ def save_model(network, folder):
 
     Its signature `serve`, also called `serving_default`, takes what the
     network is fed; `serve_image_bytes`, if it is known how images are
-    prepared, a batch of image files as they are. What is known of the network
-    lies beside it as JSON, in `assets.extra`.
+    prepared and TensorFlow computes them, a batch of image files as they are.
+    What is known of the network lies beside it as JSON, in `assets.extra`.
 
     Args:
         network: A `Network`.
         folder: Path of a folder that does not exist.
     """
-    # Not tracked as a model: Keras 3.15 would write all weights twice.
     archive = keras.export.ExportArchive()
+    # On TensorFlow Keras 3.15 would write all weights twice; on JAX it finds
+    # them by that alone.
+    if keras.backend.backend() == "jax":
+        archive.track(network.model)
     shape = (None, *network.model.input_shape[1:])
     archive.add_endpoint(
         "serve",
@@ -41,7 +45,7 @@ def save_model(network, folder):
         [tf.TensorSpec(shape, "float32", name="image")],
     )
     resize_pixels = None
-    if network.takes_files:
+    if serves_files(network):
         resize_pixels = network.sizes["resize_pixels"]
         archive.add_endpoint(
             "serve_image_bytes",

@@ -9,10 +9,10 @@ import tempfile
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_alexnet.evaluation.scores import as_probabilities
+from keras_alexnet.export.description import serves_files
 from keras_alexnet.models.input_checks import test_images
 
 SAMPLES = 6
@@ -48,10 +48,12 @@ def verify(network, form, path, quantized=False):
         ValueError: if it cannot be run, or answers differently.
     """
     images, photos = _samples(network)
-    with tf.device("CPU"):  # where the fresh process computes, too
-        batch = np.asarray(network.model(images, training=False))
-        alone = np.asarray(network.model(images[:1], training=False))
-    if form != "savedmodel" or not network.takes_files:
+    with keras.device("cpu"):  # where the fresh process computes, too
+        batch, alone = (
+            keras.ops.convert_to_numpy(network.model(each, training=False))
+            for each in (images, images[:1])
+        )
+    if form != "savedmodel" or not serves_files(network):
         photos = []
     found = _run(form, path, np.asarray(images), photos)
     spread = _size(batch - batch.mean(axis=0))
@@ -108,7 +110,9 @@ def _run(form, path, images, photos):
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "KERAS_BACKEND": keras.backend.backend(),
         "CUDA_VISIBLE_DEVICES": "-1",  # this process may hold their memory
+        "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     module = f"{package.name}.export.runtimes"

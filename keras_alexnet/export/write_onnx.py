@@ -4,10 +4,11 @@ import json
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_alexnet.export.description import input_text
 
+# Of the files of all backends: what tf2onnx writes by itself.
+OPSET = 15
 # Weights of more values are kept out of the conversion.
 LARGE = 2**20
 
@@ -41,17 +42,31 @@ class _WithWeightsAsInputs(keras.Model):
 def write_onnx(network, path):
     """Write an ONNX file, with the classes and the input's values as metadata.
 
-    tf2onnx copies constants again and again: with AlexNet's fc6 among them it
-    took 73 s and 13.5 GB (docs/export.md). So the large weights are inputs of
-    what it converts, and become constants in its file.
-
     Args:
         network: A `Network`.
         path: Path of the file to write.
     """
     import onnx
 
-    model = network.model
+    of_torch = keras.backend.backend() == "torch"
+    large = (_by_torch if of_torch else _by_tf2onnx)(network.model, path)
+    proto = onnx.load(path)
+    _put(proto.graph, large)
+    names = json.dumps(network.class_names)
+    metadata = {"class_names": names, "input": input_text(network)}
+    onnx.helper.set_model_props(proto, metadata)
+    onnx.save(proto, path)
+
+
+def _by_tf2onnx(model, path):
+    """Write the file; gives the weights that are inputs of it.
+
+    tf2onnx copies constants again and again: with AlexNet's fc6 among them it
+    took 73 s and 13.5 GB (docs/export.md). So the large weights are inputs of
+    what it converts, and become constants in its file.
+    """
+    import tensorflow as tf
+
     variables = (*model.trainable_variables, *model.non_trainable_variables)
     large = [v for v in variables if np.prod(v.shape) > LARGE]
     specs = [tf.TensorSpec((None, *model.input_shape[1:]), name="image")]
@@ -59,15 +74,31 @@ def write_onnx(network, path):
         tf.TensorSpec(v.shape, v.dtype, name=f"large_{place}")
         for place, v in enumerate(large)
     ]
-    _WithWeightsAsInputs(model, large).export(
-        path, format="onnx", verbose=False, input_signature=[specs]
+    _export(_WithWeightsAsInputs(model, large), path, [specs])
+    return large
+
+
+def _by_torch(model, path):
+    """Write the file, which has all weights, by PyTorch's own converter."""
+    if None in model.input_shape[1:]:
+        # Keras would trace it with an image of one pixel.
+        raise ValueError(
+            "PyTorch needs images of known size; make the network with an "
+            "`input_shape` of whole numbers"
+        )
+    image = keras.KerasTensor((None, *model.input_shape[1:]), name="image")
+    _export(model, path, [image])
+    return []
+
+
+def _export(model, path, signature):
+    model.export(
+        path,
+        format="onnx",
+        verbose=False,
+        input_signature=signature,
+        opset_version=OPSET,
     )
-    proto = onnx.load(path)
-    _put(proto.graph, large)
-    names = json.dumps(network.class_names)
-    metadata = {"class_names": names, "input": input_text(network)}
-    onnx.helper.set_model_props(proto, metadata)
-    onnx.save(proto, path)
 
 
 def _put(graph, large):

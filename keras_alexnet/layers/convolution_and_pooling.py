@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_alexnet.layers.forms import jax_on_cpus
+from keras_alexnet.layers.tracing import converter
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -97,3 +98,52 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
             for values in (inputs, ops.ones(inside, inputs.dtype))
         )
         return means / shares
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
+class AdaptiveAveragePooling2D(keras.layers.AdaptiveAveragePooling2D):
+    """The means of as many windows as are wanted, of an image of any size.
+
+    As `keras.layers.AdaptiveAveragePooling2D`, but that PyTorch, which knows
+    no such operation of ONNX, can convert it.
+
+    Args:
+        *args: As of `keras.layers.AdaptiveAveragePooling2D`.
+        **kwargs: The same.
+
+    Example:
+
+    >>> AdaptiveAveragePooling2D(6)(np.ones((1, 13, 13, 1))).shape
+    TensorShape([1, 6, 6, 1])
+    """
+
+    def build(self, input_shape):
+        last = self.data_format == "channels_last"
+        self._axes = (1, 2) if last else (2, 3)
+        self._sides = [input_shape[axis] for axis in self._axes]
+
+    def call(self, inputs):
+        of_torch = keras.backend.backend() == "torch"
+        if not of_torch or converter() != "ONNX" or None in self._sides:
+            return super().call(inputs)
+        for axis, side, count in zip(
+            self._axes, self._sides, self.output_size, strict=True
+        ):
+            means = [
+                ops.mean(
+                    inputs[(*(slice(None),) * axis, slice(first, end))],
+                    axis,
+                    keepdims=True,
+                )
+                for first, end in _windows(side, count)
+            ]
+            inputs = ops.concatenate(means, axis)
+        return inputs
+
+
+def _windows(side, count):
+    """Where each of the windows begins and ends; they may overlap."""
+    return [
+        (place * side // count, -(-(place + 1) * side // count))
+        for place in range(count)
+    ]

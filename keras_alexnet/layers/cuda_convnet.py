@@ -1,5 +1,7 @@
 """The small layers that AlexNet needs and Keras does not have."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -199,25 +201,31 @@ class LocallyConnected2D(keras.layers.Layer):
     def call(self, inputs):
         if self.data_format == "channels_first":
             inputs = ops.transpose(inputs, (0, 2, 3, 1))
-        # By slices: `extract_patches` is a convolution with an identity on JAX
-        # and PyTorch, many times the arithmetic of the layer itself.
-        size, (_, height, width, _) = self.kernel_size, inputs.shape
-        before, behind = (size - 1) // 2, size // 2
-        sides = [(before, behind)] * 2
-        padded = ops.pad(inputs, [(0, 0), *sides, (0, 0)])
-        patches = ops.concatenate(
-            [
-                padded[:, i : i + height, j : j + width]
-                for i in range(size)
-                for j in range(size)
-            ],
-            axis=-1,
-        )
+        patches = self._patches(inputs)
         outputs = ops.einsum("bhwi,hwif->bhwf", patches, self.kernel)
         outputs = self.activation(outputs + self.bias)
         if self.data_format == "channels_first":
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return outputs
+
+    def _patches(self, images):
+        """What each kernel sees, in a row.
+
+        Cut out, since `ops.image.extract_patches` convolves, and of a kernel
+        that PyTorch cannot convert to ONNX.
+        """
+        before = (self.kernel_size - 1) // 2
+        sides = (before, self.kernel_size - 1 - before)
+        padded = ops.pad(images, [(0, 0), sides, sides, (0, 0)])
+        height, width = self.kernel.shape[:2]
+        shifts = itertools.product(range(self.kernel_size), repeat=2)
+        return ops.concatenate(
+            [
+                padded[:, row : row + height, column : column + width]
+                for row, column in shifts
+            ],
+            axis=-1,
+        )
 
     def compute_output_shape(self, input_shape):
         if self.data_format == "channels_first":

@@ -36,19 +36,55 @@ def normalize(x, size, alpha, beta, k, axes):
 
 
 def native(x, size, alpha, beta, k, axes):
-    """TensorFlow's own operation where it applies; converters know it."""
-    import tensorflow as tf
-
+    """An operation that converters know, where one applies."""
     wide = _wide(x)
-    if axes != (x.ndim - 1,) or wide.dtype != "float32":
+    of_torch = keras.backend.backend() == "torch"
+    known = len(axes) == 1 if of_torch else axes == (x.ndim - 1,)
+    if not known or keras.backend.standardize_dtype(wide.dtype) != "float32":
         window = functools.partial(padded_window, size=size, axes=axes)
         return _forward(x, window, alpha, beta, k)
+    operation = _onnx if of_torch else _tensorflow
+    return ops.cast(operation(wide, size, alpha, beta, k, *axes), x.dtype)
+
+
+def _tensorflow(x, size, alpha, beta, k, axis):
+    """TensorFlow's own operation, of the last axis."""
+    import tensorflow as tf
+
     shape, rank = tf.shape(x), x.ndim
     if rank != 4:  # the operation takes no other rank
-        wide = tf.reshape(wide, tf.stack([shape[0], -1, 1, x.shape[-1]]))
-    y = tf.nn.local_response_normalization(wide, size // 2, k, alpha, beta)
-    y = tf.cast(y, x.dtype)
+        x = tf.reshape(x, tf.stack([shape[0], -1, 1, x.shape[axis]]))
+    y = tf.nn.local_response_normalization(x, size // 2, k, alpha, beta)
     return tf.reshape(y, shape) if rank != 4 else y
+
+
+def _onnx(x, size, alpha, beta, k, axis):
+    """ONNX' own operation, in what PyTorch traces for it."""
+    x = ops.moveaxis(x, axis, 1)
+    shape, rank = ops.shape(x), x.ndim
+    if rank != 4:  # onnxruntime takes no other
+        x = ops.reshape(x, (*shape[:2], -1, 1))
+    y = _onnx_function().apply(x, size, alpha, beta, k)
+    return ops.moveaxis(ops.reshape(y, shape) if rank != 4 else y, 1, axis)
+
+
+@functools.cache
+def _onnx_function():
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x, size, alpha, beta, k):
+            normalize = torch.nn.functional.local_response_norm
+            return normalize(x, size, alpha * size, beta, k)
+
+        @staticmethod
+        def symbolic(graph, x, size, alpha, beta, k):
+            constants = {"alpha_f": alpha * size, "beta_f": beta, "bias_f": k}
+            y = graph.op("LRN", x, size_i=size, **constants)
+            return y.setType(x.type())
+
+    return Function
 
 
 def _wide(x):

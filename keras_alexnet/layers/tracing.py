@@ -1,6 +1,7 @@
-"""Who has TensorFlow trace a layer."""
+"""Who has TensorFlow or PyTorch trace a layer."""
 
 import inspect
+import sys
 
 import keras
 
@@ -26,13 +27,16 @@ LACKING = {
 
 
 def converter():
-    """To which format this is converted, if TensorFlow traces it for that.
+    """To which format this is converted, if it is traced for that.
 
     Converters cannot see into the functions that XLA compiles, whoever calls
     them and whatever model the layer stands in: ONNX' writes files that no
-    runtime takes.
+    runtime takes. PyTorch says by itself that it traces for ONNX.
     """
-    if keras.backend.backend() != "tensorflow":
+    backend = keras.backend.backend()
+    if backend == "torch" and sys.modules["torch"].onnx.is_in_onnx_export():
+        return "ONNX"
+    if backend != "tensorflow":
         return None
     import tensorflow as tf
 

@@ -287,7 +287,12 @@ class AlexNetModel(keras.Model):
 
 
 # Whose form of this package takes the place of Keras'.
-OWN_LAYERS = ("AveragePooling2D", "Conv2D", "MaxPooling2D")
+OWN_LAYERS = (
+    "AdaptiveAveragePooling2D",
+    "AveragePooling2D",
+    "Conv2D",
+    "MaxPooling2D",
+)
 
 # Keras' `.h5` files name the class of a model without its package.
 keras.saving.get_custom_objects()["AlexNetModel"] = AlexNetModel

@@ -137,7 +137,9 @@ def shares(model, data, parts):
         return lambda part, dtype: ops.ones((), dtype) / parts
 
     def share(part, dtype):
-        own, all_of_it = (ops.sum(ops.cast(w, dtype)) for w in (part[2], weight))
+        own, all_of_it = (
+            ops.sum(ops.cast(w, dtype)) for w in (part[2], weight)
+        )
         return ops.divide_no_nan(own, all_of_it)
 
     return share

@@ -6,6 +6,9 @@ import keras
 
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import ceil_pad
+from keras_alexnet.layers.convolution_and_pooling import (
+    AdaptiveAveragePooling2D,
+)
 from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
 from keras_alexnet.layers.convolution_and_pooling import Conv2D
 from keras_alexnet.layers.convolution_and_pooling import MaxPooling2D
@@ -105,7 +108,7 @@ def _adapt(row, joined):
         copies = [row.size if side == 1 else 1 for side in sides]
         copied = replace(row, name=f"{row.name}_copies")
         joined = _each(keras.layers.UpSampling2D, copied, joined, copies)
-    return _each(keras.layers.AdaptiveAveragePooling2D, row, joined, row.size)
+    return _each(AdaptiveAveragePooling2D, row, joined, row.size)
 
 
 def _each(layer, row, towers, *args, **kwargs):

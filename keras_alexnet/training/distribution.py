@@ -33,8 +33,8 @@ def training_strategy(distribute="auto", devices=None):
             use several; or if the machines are not named.
     """
     backend = keras.backend.backend()
-    if not isinstance(distribute, str) and backend == "tensorflow":
-        return distribute
+    if backend == "tensorflow" and hasattr(distribute, "num_replicas_in_sync"):
+        return distribute  # a strategy
     if distribute not in DISTRIBUTE:
         raise ValueError(
             f"`distribute` must be one of {', '.join(DISTRIBUTE)}, or a "

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from narrow import images_for
+from narrow import small
 from PIL import Image
 from untrained import random_run
 
@@ -19,57 +20,14 @@ import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.export import export_model as exporting_module
 from keras_alexnet.export import formats
+from keras_alexnet.export import saved_model
 from keras_alexnet.export import write_onnx as onnx_writing
 from keras_alexnet.export.export_model import export_model
-from keras_alexnet.export.verify import SAMPLES
 
 NAMES = tuple("abcdefg")
-LARGE = [v for v, a in ka.VARIANTS.items() if a.input_shape[0] > 100]
-SMALL = [v for v in ka.VARIANTS if v not in LARGE]
 # One of each kind: two towers, ceil and a norm within maps, adaptive pool,
 # locally connected, average pool.
 KINDS = ["alexnet", "alexnet_2012", "torchvision", "cifar10_11pct", "lenet5"]
-
-
-def small(variant):
-    """The variant, an eighth as wide, its random weights telling images
-    apart."""
-    architecture = ka.VARIANTS[variant]
-    rows = []
-    for row in architecture.rows:
-        if getattr(row, "filters", None):
-            row = replace(row, filters=-(-row.filters // 8))
-        if getattr(row, "units", None):
-            row = replace(row, units=-(-row.units // 8))
-        rows.append(row)
-    side = 70 if variant in LARGE else architecture.input_shape[0]
-    keras.utils.set_random_seed(0)
-    model = ka.AlexNet(
-        replace(architecture, rows=tuple(rows)),
-        input_shape=(side, side, architecture.input_shape[-1]),
-        classes=10,
-    )
-    generator = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        deviation = (2 / np.prod(weight.shape[:-1])) ** 0.5
-        if weight.path.endswith("kernel"):
-            weight.assign(generator.normal(0, deviation, weight.shape))
-    images = images_for(model)
-    logits = model.layers[-1]
-    below = keras.Model(model.input, logits.input)(images).numpy()
-    kernel, mean = logits.kernel.numpy(), below.mean(axis=0)
-    kernel = kernel / ((below - mean) @ kernel).std()
-    logits.set_weights([kernel, -mean @ kernel])
-    return model
-
-
-def images_for(model, count=SAMPLES):
-    """Patches of random colors, other ones than those of the comparison."""
-    _, height, width, channels = model.input_shape
-    shape = (count, 9, 9, channels)
-    colors = np.random.default_rng(9).uniform(-120, 120, shape)
-    images = colors.repeat(-(-height // 9), 1).repeat(-(-width // 9), 2)
-    return images[:, :height, :width].astype("float32")
 
 
 def answers(path, images):
@@ -441,7 +399,7 @@ def test_what_cannot_be_converted_is_said(tmp_path, monkeypatch):
     def fail(*args):
         raise RuntimeError("no such operation.\nmore")
 
-    monkeypatch.setattr(exporting_module, "save_model", fail)
+    monkeypatch.setattr(saved_model, "save_model", fail)
     with pytest.raises(ValueError, match="as SavedModel: no such operation.$"):
         export_model(model, tmp_path / "saved")
     assert not any(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_alexnet as ka
 from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
@@ -350,3 +351,16 @@ def test_windows_that_are_cut_off_average_what_is_left(
     if first:
         found = found.transpose(0, 2, 3, 1)
     assert error(found, expected) < 1e-6
+
+
+def test_files_of_before_have_the_pooling_that_pytorch_can_convert():
+    """Keras' own, of which version 0.1 made torchvision's network."""
+    model = ka.AlexNet("torchvision", input_shape=(70, 70, 3), classes=3)
+    config = model.get_config()
+    own = keras.layers.AdaptiveAveragePooling2D
+    for layer in config["layers"]:
+        if layer["class_name"] == "AdaptiveAveragePooling2D":
+            layer.update(module=own.__module__, registered_name=None)
+    again = type(model).from_config(config)
+    layer = again.get_layer("avgpool")
+    assert type(layer).__module__.startswith("keras_alexnet")

@@ -1,10 +1,10 @@
 """A training on whichever backend of Keras, which may be stopped and go on.
 
 `python train_anywhere.py FOLDER PRECISION [STOP [DEVICES [PARTS]]]` trains into
-the folder, one step in float32 and ten in float64. With STOP it ends by an error
-after so many steps, the state of which is saved; "never" is none. Each batch is
-computed on so many devices, in so many parts. At the end `ends.npz` has the
-weights.
+the folder, one step in float32 and ten in float64. With STOP it ends by an
+error after so many steps, the state of which is saved; "never" is none. Each
+batch is computed on so many devices, in so many parts. At the end `ends.npz`
+has the weights.
 """
 
 import pathlib

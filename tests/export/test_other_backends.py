@@ -1,0 +1,180 @@
+"""Exports where Keras' backend is JAX or PyTorch, in processes of their own."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from narrow import images_for
+from untrained import random_run
+
+import keras_alexnet as ka
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "export_anywhere.py"
+HIDDEN = "sys.modules['tensorflow'] = None; "
+NAMES = ("a", "b", "c")
+# In a model of the user's; means of windows that overlap, of 7 maps 6.
+NETWORKS = [*ka.VARIANTS, "alexnet within", "torchvision at 256"]
+ELSEWHERE = "save the network as .keras and export that, or its run folder"
+
+
+def process(backend, *words, hidden=True):
+    """What a process prints on a backend."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    code = f"import runpy, sys; {HIDDEN if hidden else ''}"
+    code += f"sys.argv[1:] = {list(map(str, words))!r}; "
+    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def answers(path, images):
+    """What onnxruntime or OpenVINO answer."""
+    if path.suffix == ".onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(path)
+        (image,) = session.get_inputs()
+        return session.run(None, {image.name: images})[0]
+    openvino = pytest.importorskip("openvino")
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.Core().compile_model(path, "CPU", precise)
+    return model({"image": images})["output"]
+
+
+@pytest.fixture(scope="module")
+def of_torch(tmp_path_factory):
+    """A folder of what PyTorch has made of every variant."""
+    pytest.importorskip("onnx")
+    folder = tmp_path_factory.mktemp("torch")
+    process("torch", "networks", folder, *NETWORKS)
+    return folder
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_by_pytorch(name, of_torch):
+    onnx = pytest.importorskip("onnx")
+    path = of_torch / f"{name}.onnx"
+    with np.load(path.with_suffix(".npz")) as arrays:
+        images, expected = arrays["images"], arrays["expected"]
+    assert np.ptp(expected, axis=0).max() > 0.1  # the images differ
+    for count in (1, 3, len(images)):
+        found = answers(path, images[:count])
+        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
+    rows = ka.VARIANTS[name.split()[0]].rows
+    nodes = [node.op_type for node in onnx.load(path).graph.node]
+    norms = [row for row in rows if getattr(row, "window", "") == "cross_map"]
+    assert ("LRN" in nodes) == bool(norms)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return random_run(tmp_path_factory.mktemp("run") / "run", NAMES)
+
+
+def exported(backend, run, folder, *names, hidden=True):
+    """Dict: file -> exit code and the line that was printed."""
+    paths = [folder / name for name in names]
+    told = process(backend, "run", run.folder, *paths, hidden=hidden)
+    told = json.loads(told)
+    assert all(text.count("\n") == 1 for _, text in told.values()), told
+    return told
+
+
+def images_and_answers(run):
+    model = run.load_model()
+    images = images_for(model)
+    return images, model.predict(images, verbose=0)
+
+
+def test_a_run_by_pytorch(run, tmp_path):
+    """Proven there, with the names and the metadata of TensorFlow's."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("openvino")
+    names = ("net.keras", "net.onnx", "net.xml", "net.tflite", "net")
+    told = exported("torch", run, tmp_path, *names)
+    for name in names[:3]:
+        code, text = told[name]
+        assert code == 0, text
+        assert "largest difference to Keras" in text
+        assert "RGB of 0..255, minus 125.31/122.95/113.87" in text
+        assert "probabilities (batch, 3) of a, b, c" in text
+    for name, words in {
+        "net.tflite": "fixes the number of images there",
+        "net": "Keras 3.15 fails there",
+    }.items():
+        code, text = told[name]
+        assert code == 2
+        assert words in text and ELSEWHERE in text
+        assert text.endswith("under KERAS_BACKEND=tensorflow.\n")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[:3], "net.bin"}
+    proto = onnx.load(tmp_path / "net.onnx")
+    onnx.checker.check_model(proto)
+    (image,), (output,) = proto.graph.input, proto.graph.output
+    for value, name in ((image, "image"), (output, "output")):
+        assert value.name == name
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
+    stored = {prop.key: prop.value for prop in proto.metadata_props}
+    assert json.loads(stored["class_names"]) == list(NAMES)
+    assert stored["input"] in told["net.onnx"][1]
+    images, expected = images_and_answers(run)
+    for name in ("net.onnx", "net.xml"):
+        for count in (1, 3):
+            found = answers(tmp_path / name, images[:count])
+            np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    again = ka.open_trained(tmp_path / "net.keras")
+    assert again.class_names == NAMES
+    again = again.load_model().predict(images, verbose=0)
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def test_a_run_by_jax(run, tmp_path):
+    names = ("net.keras", "net.onnx", "net.xml", "net.tflite", "net")
+    told = exported("jax", run, tmp_path, *names)
+    code, text = told["net.keras"]
+    assert code == 0, text
+    assert "probabilities (batch, 3) of a, b, c" in text
+    for name, words, backends in (
+        ("net.onnx", "no max-pooling that jax2onnx writes", "tensorflow or to"),
+        ("net.xml", "it is made of ONNX", "tensorflow or torch"),
+        ("net.tflite", "Keras 3.15 has no way from it", "tensorflow."),
+    ):
+        code, text = told[name]
+        assert code == 2
+        assert words in text and ELSEWHERE in text
+        assert f"KERAS_BACKEND={backends}" in text
+    code, text = told["net"]
+    assert code == 2
+    assert "SavedModel needs tensorflow, which cannot be imported" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
+    images, expected = images_and_answers(run)
+    again = ka.open_trained(tmp_path / "net.keras").load_model()
+    again = again.predict(images, verbose=0)
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def test_a_saved_model_by_jax_with_tensorflow_beside_it(run, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    told = exported("jax", run, tmp_path, "net", hidden=False)
+    assert told["net"][0] == 0, told
+    assert "image files" not in told["net"][1]
+    images, expected = images_and_answers(run)
+    loaded = tf.saved_model.load(tmp_path / "net")
+    assert set(loaded.signatures) == {"serve", "serving_default"}
+    for count in (1, 3):
+        signature = loaded.signatures["serving_default"]
+        (found,) = signature(image=images[:count]).values()
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    size = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
+    weights = 4 * run.load_model().count_params()
+    assert weights < size < weights + 5e5
