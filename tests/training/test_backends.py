@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import json
 import os
 import pathlib
 import shutil
@@ -14,20 +15,20 @@ from movement import apart
 from movement import distance
 from train_anywhere import first_weights
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "train_anywhere.py"
+SCRIPTS = pathlib.Path(__file__).parents[1] / "support"
 BACKENDS = ["tensorflow", "jax", "torch"]
 # Of the movement: one step in float32, ten in float64.
 BOUNDS = {"float32": 1e-5, "float64": 1e-9}
 HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
 
 
-def train(backend, *words):
+def train(backend, *words, script="train_anywhere.py"):
     """What a process says that trains on a backend, without TensorFlow."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     code = HIDDEN if backend != "tensorflow" else "import sys\n"
     code += f"import runpy; sys.argv[1:] = {list(map(str, words))!r}\n"
-    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    code += f"runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')"
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,
@@ -133,3 +134,49 @@ def test_devices_and_parts_are_one(
     if (backend, precision) == ("torch", "float64"):
         bound = 1e-6  # as above
     assert apart(start, expected, ends(folder)) <= bound
+
+
+@pytest.fixture(scope="module")
+def fits(tmp_path_factory):
+    """Function of a backend: what `fit` gave there, and the movement."""
+    folder = tmp_path_factory.mktemp("fits")
+
+    @functools.cache
+    def fitted(backend):
+        if backend != "tensorflow":
+            fitted("tensorflow")  # whose weights all begin with
+        said = train(backend, folder, script="fit_anywhere.py")
+        with np.load(folder / f"{backend}.npz") as arrays:
+            movement = [arrays[name] for name in arrays]
+        facts = said[said.index('{"steps') :].splitlines()[0]
+        return json.loads(facts), movement
+
+    return fitted
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_fifty_steps_of_fit(backend, fits):
+    """At a rate of .001; at .01 TensorFlow itself is 3e-2 from itself."""
+    (facts, found), (_, expected) = fits(backend), fits("tensorflow")
+    assert facts["steps"] == 50
+    start = [0 * movement for movement in expected]
+    assert apart(start, expected, found) <= 5e-3
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_fit_with_callbacks_parts_and_mixed_precision(backend, fits):
+    (found, _), (expected, _) = fits(backend), fits("tensorflow")
+    for kind, bound in (
+        ("float32", 1e-5),
+        ("in parts", 1e-5),
+        ("mixed_float16", 1e-3),
+        ("mixed_bfloat16", 4e-3),
+    ):
+        assert found[kind]["told"] == expected[kind]["told"]
+        for name in ("loss", "val_loss", "learning_rate"):
+            np.testing.assert_allclose(
+                found[kind][name], expected[kind][name], rtol=bound
+            )
+    losses = found["float32"]["loss"]
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(found["in parts"]["loss"], losses, rtol=1e-5)
