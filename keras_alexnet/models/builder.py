@@ -6,16 +6,15 @@ import keras
 
 from keras_alexnet.architectures import rows as kinds
 from keras_alexnet.architectures.arithmetic import ceil_pad
-from keras_alexnet.layers.convolution_and_pooling import (
-    AdaptiveAveragePooling2D,
-)
-from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
-from keras_alexnet.layers.convolution_and_pooling import Conv2D
-from keras_alexnet.layers.convolution_and_pooling import MaxPooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
 from keras_alexnet.layers.dropout import Dropout
+from keras_alexnet.layers.keras_layers import AdaptiveAveragePooling2D
+from keras_alexnet.layers.keras_layers import AveragePooling2D
+from keras_alexnet.layers.keras_layers import Conv2D
+from keras_alexnet.layers.keras_layers import MaxPooling2D
+from keras_alexnet.layers.keras_layers import dense_class
 from keras_alexnet.layers.local_response_normalization import (
     LocalResponseNormalization,
 )
@@ -75,7 +74,7 @@ def apply_row(row, towers, previous, axis):
         case kinds.Dense():
             (joined,) = regroup(towers, 1, previous, -1)
             return _each(
-                keras.layers.Dense,
+                dense_class(),
                 row,
                 [joined] * row.towers,
                 row.units // row.towers,

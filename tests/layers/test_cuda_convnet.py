@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 import keras_alexnet as ka
-from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
 from keras_alexnet.layers.cuda_convnet import CeilPadding2D
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
 from keras_alexnet.layers.cuda_convnet import SplitTowers
+from keras_alexnet.layers.keras_layers import AveragePooling2D
 
 
 def normal(*shape):

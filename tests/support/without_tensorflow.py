@@ -20,7 +20,7 @@ from PIL import Image
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
 from keras_alexnet.export.convert_file import convert_file
-from keras_alexnet.layers.convolution_and_pooling import AveragePooling2D
+from keras_alexnet.layers.keras_layers import AveragePooling2D
 
 
 def trained_by_fit(folder):

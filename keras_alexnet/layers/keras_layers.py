@@ -1,9 +1,8 @@
-"""Keras' convolution and pooling, in another form where a backend needs it."""
+"""Keras' own layers, in another form where a backend needs it."""
 
 import keras
 from keras import ops
 
-from keras_alexnet.layers.forms import jax_on_cpus
 from keras_alexnet.layers.tracing import converter
 
 
@@ -11,8 +10,8 @@ from keras_alexnet.layers.tracing import converter
 class Conv2D(keras.layers.Conv2D):
     """A convolution as `keras.layers.Conv2D`, several times faster on JAX.
 
-    Of a network's first layer on a CPU, and of all gradients of kernels there;
-    with other options, and elsewhere, it is that layer.
+    There the first of a network, and on a CPU all gradients of kernels; with
+    other options, and elsewhere, it is that layer.
 
     Args:
         *args: As of `keras.layers.Conv2D`.
@@ -25,12 +24,14 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        forms, (down, across) = jax_on_cpus(inputs), self.strides
+        form, (down, across) = None, self.strides
         options = (self.data_format, self.dilation_rate, self.groups, across)
-        if not forms or options != ("channels_last", (1, 1), 1, down):
+        if options == ("channels_last", (1, 1), 1, down) and _jax_forms():
+            form = _jax_forms().form_of_convolution(inputs, down)
+        if form is None:
             return super().convolution_op(inputs, kernel)
         inputs, kernel = (ops.convert_to_tensor(x) for x in (inputs, kernel))
-        return forms.convolution(inputs, kernel, down, self.padding)
+        return form(inputs, kernel, down, self.padding)
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -50,12 +51,13 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
     """
 
     def call(self, inputs):
-        forms, (down, across) = jax_on_cpus(inputs), self.strides
-        high, wide = self.pool_size
+        form, (down, across), (high, wide) = None, self.strides, self.pool_size
         options = (self.data_format, across, wide)
-        if not forms or options != ("channels_last", down, high):
+        if options == ("channels_last", down, high) and _jax_forms():
+            form = _jax_forms().form_of_max_pooling(inputs)
+        if form is None:
             return super().call(inputs)
-        return forms.max_pooling(inputs, high, down, self.padding)
+        return form(inputs, high, down, self.padding)
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -147,3 +149,42 @@ def _windows(side, count):
         (place * side // count, -(-(place + 1) * side // count))
         for place in range(count)
     ]
+
+
+@keras.saving.register_keras_serializable(package="keras_alexnet")
+class Dense(keras.layers.Dense):
+    """A fully connected layer as `keras.layers.Dense`, exact in float64.
+
+    On PyTorch, Keras 3.15 multiplies matrices of float64 in float32.
+
+    Args:
+        *args: As of `keras.layers.Dense`.
+        **kwargs: The same.
+
+    Example:
+
+    >>> Dense(10)(np.zeros((1, 84))).shape
+    TensorShape([1, 10])
+    """
+
+    def call(self, inputs, training=None):
+        outputs = ops.einsum("...i,ij->...j", inputs, self.kernel)
+        if self.bias is not None:
+            outputs = outputs + self.bias
+        return self.activation(outputs)
+
+
+def dense_class():
+    """Keras' own layer wherever it is exact: no other is quantized by Keras."""
+    is_double = keras.config.dtype_policy().compute_dtype == "float64"
+    of_torch = keras.backend.backend() == "torch"
+    return Dense if is_double and of_torch else keras.layers.Dense
+
+
+def _jax_forms():
+    """The module of forms for JAX, where it is the backend."""
+    if keras.backend.backend() != "jax":
+        return None
+    from keras_alexnet.layers import jax_forms
+
+    return jax_forms

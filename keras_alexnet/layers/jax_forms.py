@@ -1,9 +1,10 @@
-"""Forms of the layers for JAX on CPUs, several times faster there.
+"""Forms of the layers for JAX, several times faster where they are taken.
 
-XLA computes convolutions of few channels, and the gradients of most kernels,
-at a tenth to a half of the rate of its products of matrices, and the gradient
-of max-pooling one value after another (docs/performance.md). These have the
-same values, up to the rounding of sums in another order.
+On CPUs, XLA computes convolutions of few channels, and the gradients of most
+kernels, at a tenth to a half of the rate of its products of matrices, and the
+gradient of max-pooling one value after another. On a GPU, a convolution of 3
+channels is what it does worst (both in benchmarks/README.md). These forms have
+the same values, up to the rounding of sums in another order.
 """
 
 import functools
@@ -17,18 +18,54 @@ from jax import numpy as jnp
 # Patches of so many images at a time: they should stay in a processor's cache.
 PATCH_BYTES = 2**22
 MOST_PATCH_BYTES = 2**25  # of an image
+FEW_FOR_GPUS = 16  # channels; tried with 3
 FEW_CHANNELS = 48  # of so many or more, XLA's own forward pass is as fast
 
 
-def take(x):
-    """Whether tensors are such as these functions are made for."""
+def form_of_convolution(x, stride):
+    """The function for such images, or `None` for Keras' own way."""
+    if _is_on_cpu(x):
+        return convolution
+    is_first = x.shape[-1] < FEW_FOR_GPUS and stride > 1
+    on_gpu = jax.default_backend() == "gpu"
+    return on_blocks if is_first and on_gpu and _is_known(x) else None
+
+
+def form_of_max_pooling(x):
+    """The function for such images, or `None` for Keras' own way."""
+    return max_pooling if _is_on_cpu(x) else None
+
+
+def _is_on_cpu(x):
     return (
         jax.default_backend() == "cpu"
         # Which several devices would have to hand to each other in a loop.
         and keras.distribution.distribution() is None
         and keras.backend.standardize_dtype(x.dtype) in ("float32", "float64")
-        and all(isinstance(size, int) for size in x.shape)
+        and _is_known(x)
     )
+
+
+def _is_known(x):
+    return all(isinstance(size, int) for size in x.shape)
+
+
+def on_blocks(x, kernel, stride, padding):
+    """A convolution that steps over blocks of pixels, for GPUs.
+
+    On an H200 conv1 takes .13 instead of .93 ms at a batch of 128 in bfloat16,
+    its gradient .16 instead of .43 (benchmarks/README.md).
+
+    Args:
+        x: As of `convolution`, as the others.
+        kernel: The same.
+        stride: The same.
+        padding: The same.
+    """
+    blocks, (down, across, *_) = _in_blocks(x, kernel.shape, stride, padding)
+    matrix = _as_matrix(kernel, stride)
+    kernel = matrix.reshape(down, across, blocks.shape[-1], -1)
+    return _of_xla(blocks, kernel, 1, "valid")
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -43,7 +80,7 @@ def convolution(x, kernel, stride, padding):
     """
     if x.shape[-1] >= FEW_CHANNELS or _is_large(x, kernel, stride):
         return _of_xla(x, kernel, stride, padding)
-    blocks, size = _in_blocks(x, kernel.shape, stride, padding)
+    blocks, size = _in_parts(x, kernel.shape, stride, padding)
     matrix = _as_matrix(kernel, stride)
     maps = lax.map(lambda some: _patches(some, size) @ matrix, blocks)
     return maps.reshape(len(x), *size[2:], -1)
@@ -77,7 +114,7 @@ def _convolution_gradient(stride, padding, known, upstream):
     of_images, of_kernel = of_both(upstream)
     if _is_large(x, kernel, stride):
         return of_images, of_kernel
-    blocks, size = _in_blocks(x, kernel.shape, stride, padding)
+    blocks, size = _in_parts(x, kernel.shape, stride, padding)
 
     def add(total, pair):
         some, upstream = pair
@@ -99,8 +136,8 @@ def _in_blocks(x, kernel_shape, stride, padding):
     3x3 kernel that steps by 1 over the 48 channels of such blocks.
 
     Returns:
-        `(parts, blocks down of some images, blocks across, values)`, and of
-        the kernel and the maps how many blocks they have down and across.
+        `(images, blocks down, blocks across, values)`, and of the kernel and
+        the maps how many blocks they have down and across.
     """
     x = _padded(x, kernel_shape[:2], stride, padding, 0)
     count, height, width, channels = x.shape
@@ -112,13 +149,19 @@ def _in_blocks(x, kernel_shape, stride, padding):
     missing = [(0, 0), (0, high * stride - x.shape[1])]
     x = jnp.pad(x, [*missing, (0, wide * stride - x.shape[2]), (0, 0)])
     x = x.reshape(count, high, stride, wide, stride, channels)
-    x = x.transpose(0, 1, 3, 2, 4, 5)
-    values = down * across * stride**2 * channels
-    patches = rows * columns * values * x.dtype.itemsize
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(count, high, wide, -1)
+    return x, (down, across, rows, columns)
+
+
+def _in_parts(x, kernel_shape, stride, padding):
+    """The blocks of a few images at a time, and the sizes."""
+    blocks, size = _in_blocks(x, kernel_shape, stride, padding)
+    down, across, rows, columns = size
+    count, high, wide, values = blocks.shape
+    patches = rows * columns * down * across * values * x.dtype.itemsize
     part = _part_of(count, PATCH_BYTES // patches)
     # Not `(parts, images, ...)`: XLA would copy all for an axis of length 1.
-    shape = count // part, part * high, wide, stride**2 * channels
-    return x.reshape(shape), (down, across, rows, columns)
+    return blocks.reshape(count // part, part * high, wide, values), size
 
 
 def _part_of(count, most):

@@ -1,4 +1,4 @@
-"""The forms of layers for JAX on CPUs, beside JAX's own."""
+"""The forms of layers for JAX, beside JAX's own."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,15 @@ jax = pytest.importorskip("jax")
 
 from jax import lax  # noqa: E402
 
-from keras_alexnet.layers import jax_on_cpus  # noqa: E402
+from keras_alexnet.layers import jax_forms  # noqa: E402
 
 # Images, height, width, channels, filters, side of the kernel, stride.
 CONVOLUTIONS = [
-    (2, 35, 35, 3, 7, 11, 4),
     (3, 36, 30, 3, 5, 11, 4),
     (4, 15, 17, 20, 6, 5, 1),
     (2, 9, 8, 48, 4, 3, 1),
     (5, 16, 16, 3, 4, 5, 2),
     (4, 12, 12, 2, 3, 2, 3),
-    (1, 11, 11, 1, 3, 11, 4),
 ]
 # Images, height, width, channels, side of the window, stride.
 POOLINGS = [
@@ -32,10 +30,15 @@ POOLINGS = [
 
 
 def values_and_gradients(function, arrays):
-    values, pull = jax.vjp(function, *arrays)
-    generator = np.random.default_rng(1)
-    upstream = generator.normal(size=values.shape).astype(values.dtype)
-    return [values, *pull(upstream)]
+    shape = jax.eval_shape(function, *arrays).shape
+    upstream = np.random.default_rng(1).normal(size=shape)
+
+    @jax.jit
+    def both(*arrays):
+        values, pull = jax.vjp(function, *arrays)
+        return [values, *pull(upstream.astype(values.dtype))]
+
+    return both(*arrays)
 
 
 def assert_equal(found, expected):
@@ -46,14 +49,15 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(a, b, rtol=0, atol=scale)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", CONVOLUTIONS)
-def test_convolution(sizes, padding, dtype):
+@pytest.mark.parametrize("form", ["convolution", "on_blocks"])
+def test_convolution(form, sizes, padding):
     count, height, width, channels, filters, side, stride = sizes
     generator = np.random.default_rng(0)
     x = generator.normal(size=(count, height, width, channels))
     kernel = generator.normal(size=(side, side, channels, filters))
+    dtype = "float32" if padding == "same" else "float64"
     arrays = [a.astype(dtype) for a in (x, kernel)]
     expected = values_and_gradients(
         lambda x, kernel: lax.conv_general_dilated(
@@ -67,7 +71,7 @@ def test_convolution(sizes, padding, dtype):
     )
     assert_equal(
         values_and_gradients(
-            lambda *both: jax_on_cpus.convolution(*both, stride, padding),
+            lambda *both: getattr(jax_forms, form)(*both, stride, padding),
             arrays,
         ),
         expected,
@@ -90,7 +94,7 @@ def test_max_pooling(sizes, padding):
     )
     assert_equal(
         values_and_gradients(
-            lambda x: jax_on_cpus.max_pooling(x, side, stride, padding), [x]
+            lambda x: jax_forms.max_pooling(x, side, stride, padding), [x]
         ),
         expected,
     )
@@ -99,10 +103,10 @@ def test_max_pooling(sizes, padding):
 def test_what_is_not_finite_stays_so():
     x = np.ones((1, 5, 5, 2), "float32")
     x[0, 2, 2] = np.nan
-    pooled = jax_on_cpus.max_pooling(x, 3, 2, "valid")
+    pooled = jax_forms.max_pooling(x, 3, 2, "valid")
     assert np.isnan(pooled).all()
     kernel = np.ones((3, 3, 2, 4), "float32")
-    maps = np.asarray(jax_on_cpus.convolution(x, kernel, 2, "valid"))
+    maps = np.asarray(jax_forms.convolution(x, kernel, 2, "valid"))
     assert np.isnan(maps).all()
 
 
@@ -111,10 +115,26 @@ def test_large_images_take_no_patches():
     x = np.zeros((1, 2000, 2000, 3), "float32")
     kernel = np.zeros((11, 11, 3, 2), "float32")
     maps = jax.eval_shape(
-        lambda *both: jax_on_cpus.convolution(*both, 4, "valid"), x, kernel
+        lambda *both: jax_forms.convolution(*both, 4, "valid"), x, kernel
     )
     assert maps.shape == (1, 498, 498, 2)
     text = jax.jit(
-        lambda *both: jax_on_cpus.convolution(*both, 4, "valid")
+        lambda *both: jax_forms.convolution(*both, 4, "valid")
     ).lower(x, kernel)
     assert "stablehlo.while" not in text.as_text()
+
+
+def test_which_form_is_taken(monkeypatch):
+    """On a GPU only the first convolution has one, which steps over pixels."""
+    image = jax.ShapeDtypeStruct((2, 227, 227, 3), "bfloat16")
+    maps = jax.ShapeDtypeStruct((2, 27, 27, 96), "bfloat16")
+    assert jax_forms.form_of_convolution(image, 4) is None
+    assert jax_forms.form_of_max_pooling(maps) is None
+    wide = jax.ShapeDtypeStruct((2, 27, 27, 96), "float32")
+    assert jax_forms.form_of_convolution(wide, 1) is jax_forms.convolution
+    assert jax_forms.form_of_max_pooling(wide) is jax_forms.max_pooling
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert jax_forms.form_of_convolution(image, 4) is jax_forms.on_blocks
+    assert jax_forms.form_of_convolution(image, 1) is None
+    assert jax_forms.form_of_convolution(wide, 1) is None
+    assert jax_forms.form_of_max_pooling(wide) is None
