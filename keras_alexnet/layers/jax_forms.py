@@ -4,7 +4,8 @@ On CPUs, XLA computes convolutions of few channels, and the gradients of most
 kernels, at a tenth to a half of the rate of its products of matrices, and the
 gradient of max-pooling one value after another. On a GPU, a convolution of 3
 channels is what it does worst (both in benchmarks/README.md). These forms have
-the same values, up to the rounding of sums in another order.
+the same values, up to the rounding of sums in another order; those for CPUs
+have no derivatives in forward mode (`jax.jvp`).
 """
 
 import functools
