@@ -13,12 +13,12 @@ import time
 import jax
 import keras
 import numpy as np
-from jax import lax
 from jax import numpy as jnp
 from keras import ops
 
 import keras_alexnet as ka
 from benchmarks import keras_columns
+from keras_alexnet.layers import jax_forms
 
 
 def _type_of(precision):
@@ -108,7 +108,7 @@ def inference(variant, batch, pixels, precision, whose):
     return lambda: answer(weights, others, x)
 
 
-# Candidates: forms of one operation, the first as the package has it.
+# Candidates: forms of one operation, the first as Keras has it.
 
 
 def _conv1(x, kernel):
@@ -116,59 +116,15 @@ def _conv1(x, kernel):
 
 
 def _conv1_on_blocks(x, kernel):
-    """The same sums over 4x4 pixels as 48 channels, which tensor cores take."""
-    n, side, _, channels = x.shape
-    size, _, _, maps = kernel.shape
-    blocks, taps = -(-side // 4), -(-size // 4)
-    more = 4 * blocks - side
-    x = jnp.pad(x, [(0, 0), (0, more), (0, more), (0, 0)])
-    x = x.reshape(n, blocks, 4, blocks, 4, channels).swapaxes(2, 3)
-    more = 4 * taps - size
-    kernel = jnp.pad(kernel, [(0, more), (0, more), (0, 0), (0, 0)])
-    kernel = kernel.reshape(taps, 4, taps, 4, channels, maps).swapaxes(1, 2)
-    return ops.conv(
-        x.reshape(n, blocks, blocks, -1),
-        kernel.reshape(taps, taps, -1, maps),
-        1,
-        "valid",
-        "channels_last",
-    )
+    return jax_forms.on_blocks(x, kernel, 4, "valid")
 
 
 def _pool(x):
     return ops.max_pool(x, 3, 2, "valid", "channels_last")
 
 
-@jax.custom_vjp
-def _pool_first_padded(x):
-    return _pool(x)
-
-
-def _pool_forward(x):
-    y = _pool(x)
-    return y, (x, y)
-
-
-def _pool_backward(kept, upstream):
-    """Adds up nine padded arrays: the first of the largest of each window."""
-    x, y = kept
-    (height, width), (rows, columns) = x.shape[1:3], y.shape[1:3]
-    taken, gradient = jnp.zeros(y.shape, bool), 0
-    for i in range(3):
-        for j in range(3):
-            ends = i + 2 * rows - 1, j + 2 * columns - 1
-            is_first = (x[:, i : ends[0] : 2, j : ends[1] : 2] == y) & ~taken
-            taken |= is_first
-            places = (i, height - ends[0], 1), (j, width - ends[1], 1)
-            gradient += lax.pad(
-                jnp.where(is_first, upstream, 0),
-                jnp.zeros((), x.dtype),
-                ((0, 0, 0), *places, (0, 0, 0)),
-            )
-    return (gradient,)
-
-
-_pool_first_padded.defvjp(_pool_forward, _pool_backward)
+def _pool_by_pixels(x):
+    return jax_forms.max_pooling(x, 3, 2, "valid")
 
 
 def _two_convolutions(x, kernel):
@@ -190,7 +146,7 @@ CANDIDATES = {
         False,
     ),
     "max pooling": (
-        {"select-and-scatter": _pool, "padded, the first": _pool_first_padded},
+        {"select-and-scatter": _pool, "each pixel asks": _pool_by_pixels},
         ((55, 55, 96),),
         True,
     ),

@@ -125,7 +125,7 @@ def candidates(batch, precision):
     """The forms of `card_columns.CANDIDATES`."""
     for operation, forms in (
         ("conv1", ("plain", "on blocks of 4x4 pixels")),
-        ("max pooling", ("select-and-scatter", "padded, the first")),
+        ("max pooling", ("select-and-scatter", "each pixel asks")),
         ("the towers of conv2", ("two convolutions", "grouped")),
     ):
         work = f"{operation}, {batch}, {SHOWN[precision]}"

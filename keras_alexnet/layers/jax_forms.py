@@ -84,7 +84,7 @@ def convolution(x, kernel, stride, padding):
     blocks, size = _in_parts(x, kernel.shape, stride, padding)
     matrix = _as_matrix(kernel, stride)
     maps = lax.map(lambda some: _patches(some, size) @ matrix, blocks)
-    return maps.reshape(len(x), *size[2:], -1)
+    return maps.reshape(len(x), *size[2:], matrix.shape[1])
 
 
 def _is_large(x, kernel, stride):
@@ -150,7 +150,8 @@ def _in_blocks(x, kernel_shape, stride, padding):
     missing = [(0, 0), (0, high * stride - x.shape[1])]
     x = jnp.pad(x, [*missing, (0, wide * stride - x.shape[2]), (0, 0)])
     x = x.reshape(count, high, stride, wide, stride, channels)
-    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(count, high, wide, -1)
+    x = x.transpose(0, 1, 3, 2, 4, 5)
+    x = x.reshape(count, high, wide, stride**2 * channels)
     return x, (down, across, rows, columns)
 
 
@@ -160,13 +161,13 @@ def _in_parts(x, kernel_shape, stride, padding):
     down, across, rows, columns = size
     count, high, wide, values = blocks.shape
     patches = rows * columns * down * across * values * x.dtype.itemsize
-    part = _part_of(count, PATCH_BYTES // patches)
+    part = _largest_divisor(count, PATCH_BYTES // patches)
     # Not `(parts, images, ...)`: XLA would copy all for an axis of length 1.
     return blocks.reshape(count // part, part * high, wide, values), size
 
 
-def _part_of(count, most):
-    """The largest divisor of a number that is not larger than another."""
+def _largest_divisor(count, most):
+    """That of a number that is not larger than another."""
     most = max(1, min(count, most))
     return next(part for part in range(most, 0, -1) if count % part == 0)
 
@@ -263,7 +264,7 @@ def _pooling_gradient(size, stride, known, upstream):
             place = np.where(inside, size * down + across, -2)
             hit = of_window(first, i, j) == place.astype(first.dtype)
             total += jnp.where(hit, of_window(upstream, i, j), 0)
-    total = total.reshape(len(x), high * stride, wide * stride, -1)
+    total = total.reshape(len(x), high * stride, wide * stride, x.shape[-1])
     return (total[:, :height, :width],)
 
 

@@ -24,10 +24,11 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        form, (down, across) = None, self.strides
-        options = (self.data_format, self.dilation_rate, self.groups, across)
-        if options == ("channels_last", (1, 1), 1, down) and _jax_forms():
-            form = _jax_forms().form_of_convolution(inputs, down)
+        form, forms = None, _jax_forms(self.data_format)
+        is_plain = self.dilation_rate == (1, 1) and self.groups == 1
+        down, across = self.strides
+        if forms and is_plain and down == across:
+            form = forms.form_of_convolution(inputs, down)
         if form is None:
             return super().convolution_op(inputs, kernel)
         inputs, kernel = (ops.convert_to_tensor(x) for x in (inputs, kernel))
@@ -51,10 +52,10 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
     """
 
     def call(self, inputs):
-        form, (down, across), (high, wide) = None, self.strides, self.pool_size
-        options = (self.data_format, across, wide)
-        if options == ("channels_last", down, high) and _jax_forms():
-            form = _jax_forms().form_of_max_pooling(inputs)
+        form, forms = None, _jax_forms(self.data_format)
+        (down, across), (high, wide) = self.strides, self.pool_size
+        if forms and down == across and high == wide:
+            form = forms.form_of_max_pooling(inputs)
         if form is None:
             return super().call(inputs)
         return form(inputs, high, down, self.padding)
@@ -181,9 +182,9 @@ def dense_class():
     return Dense if is_double and of_torch else keras.layers.Dense
 
 
-def _jax_forms():
+def _jax_forms(data_format):
     """The module of forms for JAX, where it is the backend."""
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() != "jax" or data_format != "channels_last":
         return None
     from keras_alexnet.layers import jax_forms
 

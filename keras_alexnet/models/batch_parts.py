@@ -59,7 +59,7 @@ def jax_loss(model, compute, values, data, parts):
 
     trainable, *others = values
     check_parts(parts, keras.tree.flatten(data)[0].shape[0])
-    share, pieces = shares(model, data, parts), split(data, parts)
+    share, pieces = _shares(model, data, parts), _split(data, parts)
 
     def one(trainable, carry, part):
         others, sums = carry
@@ -85,7 +85,7 @@ def jax_loss(model, compute, values, data, parts):
         )
         (state, sums), y_pred = jax.lax.scan(step, (others, sums), pieces)
         loss, plain, gradients = sums
-        return (loss, (plain, jax.tree.map(joined, y_pred), *state)), gradients
+        return (loss, (plain, jax.tree.map(_joined, y_pred), *state)), gradients
 
     # The gradients are there when the loss is: nothing is computed again.
     @jax.custom_vjp
@@ -101,7 +101,7 @@ def jax_loss(model, compute, values, data, parts):
     return total(trainable)
 
 
-def split(data, parts):
+def _split(data, parts):
     """The same, each `(rows, ...)` as `(parts, rows / parts, ...)`.
 
     Row by row in turn, so that each of several devices keeps its rows.
@@ -122,13 +122,13 @@ def _part_of(pieces, place):
     )
 
 
-def joined(values):
-    """The rows of all parts, in the order that they had before `split`."""
+def _joined(values):
+    """The rows of all parts, in the order that they had before `_split`."""
     values = ops.swapaxes(values, 0, 1)
     return ops.reshape(values, (-1, *values.shape[2:]))
 
 
-def shares(model, data, parts):
+def _shares(model, data, parts):
     """What a part's loss counts for in the batch's: of its data and a dtype."""
     weight = data[2]
     if reduction(model) == "sum":
@@ -161,22 +161,24 @@ def torch_step(model, data, parts):
     data = keras.utils.unpack_x_y_sample_weight(data)
     rows = keras.tree.flatten(data[0])[0].shape[0]
     check_parts(parts, rows)
-    share, pieces = shares(model, data, parts), split(data, parts)
+    share, pieces = _shares(model, data, parts), _split(data, parts)
     model.zero_grad()
+    weights = model.trainable_variables
     answers, total = [], 0.0
     for place in range(parts):
         x, y, weight = part = _part_of(pieces, place)
         y_pred = model(x, training=True)
         loss = model.compute_loss(x, y, y_pred, weight, training=True)
         loss = loss * share(part, loss.dtype)
-        model.optimizer.scale_loss(loss).backward()
+        if weights:  # not where all layers are frozen
+            model.optimizer.scale_loss(loss).backward()
         answers.append(keras.tree.map_structure(lambda v: v.detach(), y_pred))
         total = total + loss.detach()
-    weights = model.trainable_variables
-    with torch.no_grad():
-        model.optimizer.apply([v.value.grad for v in weights], weights)
+    if weights:
+        with torch.no_grad():
+            model.optimizer.apply([v.value.grad for v in weights], weights)
     y_pred = keras.tree.map_structure(
-        lambda *values: joined(ops.stack(values)), *answers
+        lambda *values: _joined(ops.stack(values)), *answers
     )
     return measured(model, data, y_pred, total, rows)
 

@@ -47,16 +47,23 @@ def training_strategy(distribute="auto", devices=None):
             "`distribute='none'` uses one device; leave it at 'auto' to use "
             f"{devices}."
         )
+    if distribute == "auto" and "TF_CONFIG" in os.environ:
+        distribute = "multiworker"
+    if backend != "tensorflow" and distribute == "multiworker":
+        raise ValueError(
+            "Several machines need Keras' TensorFlow backend, whose "
+            f"`tf.distribute` adds them up; {backend} trains on one machine "
+            "here: unset KERAS_BACKEND, or leave out `distribute` and unset "
+            "TF_CONFIG."
+        )
     if backend == "jax":
         return _of_jax(distribute, devices)
     if backend == "torch":
         return _of_torch(distribute, devices)
-    import tensorflow as tf
-
-    if distribute == "auto" and "TF_CONFIG" in os.environ:
-        distribute = "multiworker"
     if distribute == "multiworker":
         return _several_machines(devices)
+    import tensorflow as tf
+
     gpus = tf.config.list_physical_devices("GPU")
     if devices is None:
         devices = max(len(gpus), 1)
@@ -94,10 +101,9 @@ class Devices:
 def _of_torch(distribute, devices):
     if distribute not in ("auto", "none") or devices not in (None, 1):
         raise ValueError(
-            "Several devices and machines need Keras' TensorFlow backend, or "
-            "for the devices of one machine JAX'; Keras on torch trains on "
-            "one: leave out `distribute` and `devices`, or change "
-            "KERAS_BACKEND."
+            "Several devices need Keras' backend tensorflow or jax; on torch "
+            "one is trained on: leave out `distribute` and `devices`, or "
+            "change KERAS_BACKEND."
         )
     return Devices()
 
@@ -106,12 +112,6 @@ def _of_jax(distribute, devices):
     """The accelerators of this machine; CPU devices stand in for them."""
     import jax
 
-    if distribute == "multiworker":
-        raise ValueError(
-            "Several machines need Keras' TensorFlow backend, whose "
-            "`tf.distribute` adds them up; jax trains on those of one here: "
-            "leave out `distribute`, or unset KERAS_BACKEND."
-        )
     if devices is not None and devices > 1:
         with contextlib.suppress(RuntimeError):  # JAX has started already
             jax.config.update("jax_num_cpu_devices", devices)

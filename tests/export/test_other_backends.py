@@ -1,21 +1,15 @@
 """Exports where Keras' backend is JAX or PyTorch, in processes of their own."""
 
-import importlib.util
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from narrow import images_for
+from on_backend import on_backend
 from untrained import random_run
 
 import keras_alexnet as ka
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "export_anywhere.py"
-HIDDEN = "sys.modules['tensorflow'] = None; "
 NAMES = ("a", "b", "c")
 # In a model of the user's; means of windows that overlap, of 7 maps 6.
 NETWORKS = [*ka.VARIANTS, "alexnet within", "torchvision at 256"]
@@ -23,20 +17,8 @@ ELSEWHERE = "save the network as .keras and export that, or its run folder"
 
 
 def process(backend, *words, hidden=True):
-    """What a process prints on a backend."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    code = f"import runpy, sys; {HIDDEN if hidden else ''}"
-    code += f"sys.argv[1:] = {list(map(str, words))!r}; "
-    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    """What a process prints that exports on a backend."""
+    return on_backend(backend, "export_anywhere.py", *words, hidden=hidden)[0]
 
 
 def answers(path, images):

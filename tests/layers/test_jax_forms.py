@@ -110,6 +110,15 @@ def test_what_is_not_finite_stays_so():
     assert np.isnan(maps).all()
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_no_images(padding):
+    x, kernel = np.zeros((0, 9, 9, 3)), np.zeros((3, 3, 3, 4))
+    sides = (4, 4) if padding == "valid" else (5, 5)
+    maps = jax_forms.convolution(x, kernel, 2, padding)
+    assert maps.shape == (0, *sides, 4)
+    assert jax_forms.max_pooling(x, 3, 2, padding).shape == (0, *sides, 3)
+
+
 def test_large_images_take_no_patches():
     """Their memory: those of this image and kernel would take 1.7 GB."""
     x = np.zeros((1, 2000, 2000, 3), "float32")

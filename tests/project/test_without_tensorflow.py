@@ -9,27 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from on_backend import on_backend
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "tests" / "support" / "without_tensorflow.py"
 # Python then says of TensorFlow what it says of what is not installed.
 HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
 
 
-def answers(backend, folder, code=""):
+def answers(backend, folder):
     """What the networks answer on a backend, in a process of their own."""
     file = folder / f"{backend}.npz"
-    code += f"import runpy; sys.argv[1:] = [{str(file)!r}]\n"
-    code += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", f"import sys\n{code}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
-    )
-    assert run.returncode == 0, run.stderr
+    said, _ = on_backend(backend, "without_tensorflow.py", file)
     with np.load(file) as arrays:
-        return dict(arrays), run.stdout
+        return dict(arrays), said
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +31,7 @@ def on_tensorflow(tmp_path_factory):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_of_it_works_and_answers_the_same(backend, tmp_path, on_tensorflow):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    found, text = answers(backend, tmp_path, HIDDEN)
+    found, text = answers(backend, tmp_path)
     assert f"{backend}: all of it works; beside it imported: none" in text
     assert found.keys() == on_tensorflow.keys()
     for name, expected in on_tensorflow.items():

@@ -1,5 +1,6 @@
 """`model.fit` as users call it, on whichever backend of Keras.
 
+`python fit_anywhere.py FOLDER refused` says why `ka.train` does not begin;
 `python fit_anywhere.py FOLDER` gives networks the weights in the folder, or
 writes them where there are none, and says as JSON what came out. The weights
 after 50 steps of `caffe_alexnet` are in `BACKEND.npz`, those after ten steps of
@@ -132,7 +133,34 @@ def short_fit(folder, policy="float32", parts=1):
     return {**history, "told": noted.told}
 
 
-def main(folder):
+def refusal(folder):
+    """What `ka.train` says where it cannot begin."""
+    try:
+        ka.train("smoke", folder / "run")
+    except ValueError as error:
+        print(error)
+
+
+def frozen_in_parts():
+    """The loss of layers that all stay as they are."""
+    model = ka.AlexNet("lenet5")
+    model.trainable = False
+    model.accumulation_steps = 2
+    model.compile(ka.PaperSGD(0.02), "sparse_categorical_crossentropy")
+    before = model.get_weights()
+    x = np.random.default_rng(0).normal(size=(8, *model.input_shape[1:]))
+    history = model.fit(x, np.arange(8), batch_size=4, verbose=0).history
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    expected = model.evaluate(x, np.arange(8), batch_size=4, verbose=0)
+    np.testing.assert_allclose(history["loss"], [expected], rtol=1e-5)
+
+
+def main(folder, what=""):
+    if what == "refused":
+        refusal(folder)
+        return
+    frozen_in_parts()
     found = {"steps": fifty_steps(folder)}
     found["float32"] = short_fit(folder)
     found["in parts"] = short_fit(folder, parts=4)
@@ -143,4 +171,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])

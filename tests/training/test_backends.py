@@ -1,42 +1,24 @@
 """`ka.train` on TensorFlow, JAX and PyTorch: the same steps, one state."""
 
 import functools
-import importlib.util
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from movement import apart
 from movement import distance
+from on_backend import on_backend
 from train_anywhere import first_weights
 
-SCRIPTS = pathlib.Path(__file__).parents[1] / "support"
 BACKENDS = ["tensorflow", "jax", "torch"]
 # Of the movement: one step in float32, ten in float64.
 BOUNDS = {"float32": 1e-5, "float64": 1e-9}
-HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
 
 
 def train(backend, *words, script="train_anywhere.py"):
     """What a process says that trains on a backend, without TensorFlow."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    code = HIDDEN if backend != "tensorflow" else "import sys\n"
-    code += f"import runpy; sys.argv[1:] = {list(map(str, words))!r}\n"
-    code += f"runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')"
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout + run.stderr
+    return "".join(on_backend(backend, script, *words))
 
 
 def ends(folder):
@@ -179,3 +161,12 @@ def test_fit_with_callbacks_parts_and_mixed_precision(backend, fits):
     losses = found["float32"]["loss"]
     assert losses[-1] < losses[0]
     np.testing.assert_allclose(found["in parts"]["loss"], losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_machines_are_refused(backend, tmp_path, monkeypatch):
+    """Each would train alone, into the same folder."""
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    said = train(backend, tmp_path, "refused", script="fit_anywhere.py")
+    assert f"{backend} trains on one machine here" in said
+    assert not any(tmp_path.iterdir())
