@@ -39,7 +39,7 @@ def run_of(folder, batch, steps):
     run = ka.Run.create(folder, recipe, names)
     strategy = tf.distribute.get_strategy()
     feed = Feed(run, train, test, strategy, SkippedFiles(count, 0.0))
-    model, network = build_pixel_model(run, 3, strategy)
+    model, network = build_pixel_model(run, feed)
     return run, feed, model, network
 
 

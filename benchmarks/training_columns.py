@@ -56,7 +56,7 @@ def training(feed, batch, photos, scratch, replicas=1):
     run = ka.Run.create(_folder(), recipe, train.class_names)
     skipped = SkippedFiles(len(train), 0.0)
     source = Feed(run, train, test, strategy, skipped)
-    model, _ = build_pixel_model(run, 3, strategy)
+    model, _ = build_pixel_model(run, source)
     epochs = itertools.count()
     one = kept = None
     if feed == "memory":

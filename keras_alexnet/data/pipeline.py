@@ -17,6 +17,7 @@ from keras_alexnet.data.color import IMAGENET_2012
 from keras_alexnet.data.color import ColorStatistics
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.decode import BadImageError
+from keras_alexnet.data.device_images import DeviceImages
 from keras_alexnet.data.image_source import Source
 from keras_alexnet.data.sampling import area_generator
 from keras_alexnet.data.sampling import epoch_choices
@@ -50,6 +51,8 @@ def training_batches(
     replicas: int = 1,
     local: range | None = None,
     multiple_of: int = 1,
+    on_device: DeviceImages | None = None,
+    steps_at_once: int = 1,
 ):
     """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
@@ -89,31 +92,35 @@ def training_batches(
             here, one after another, with weights 0 and 1; whole batches if
             `None`.
         multiple_of: A replica's share is filled up to a multiple of this.
+        on_device: `DeviceImages` of the examples, which are cut there: what
+            is given in place of images says where.
+        steps_at_once: With `on_device`, how many batches are given at once,
+            along a first axis, but for the last ones of an epoch.
 
     Returns:
         What `fit` takes, of `((images, flips, shifts), labels, weights)`: a
         `tf.data.Dataset`, on JAX and PyTorch a `keras.utils.PyDataset`;
-        `preprocess_batches` makes `(images, labels, weights)` of it.
+        `preprocess_batches` makes `(images, labels, weights)` of it. With
+        `on_device`, of `((places, flips, shifts, count), labels, weights)`,
+        of which the first `count` steps are to be done.
 
     Raises:
         ValueError: if the examples are prepared in another size.
     """
     count = len(examples)
-    source = Source(examples, resize_pixels, square, channels, keep=True)
     skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
     shares = _Shares(batch_size, replicas, local, multiple_of)
+    noise = color_noise, color_noise_epochs, color_unit, color_statistics
+    if on_device is None:
+        source = Source(examples, resize_pixels, square, channels, keep=True)
 
     def batch(step):
         step, rows = shares.of(int(step))
         epoch, places = place(step, count, batch_size)
         places = places[rows]
         choices = epoch_choices(count, seed, epoch, crop_chunk)
-        indices = choices.order[places]
-        shifts = np.zeros((len(places), channels), "float32")
-        if color_noise and epoch < (color_noise_epochs or epoch + 1):
-            normals = choices.normals[places]
-            shifts += color_statistics.shifts(normals, color_noise, color_unit)
-        crops = choices.crops[places]
+        indices, crops = choices.order[places], choices.crops[places]
+        shifts = _shifts(choices.normals[places], epoch, channels, *noise)
 
         def cut(i):
             if smallest_crop_area is None:
@@ -123,15 +130,55 @@ def training_batches(
                 indices[i], generator, smallest_crop_area, crop_pixels
             )
 
-        images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        if on_device is None:
+            images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        else:
+            images, weights = on_device.places(indices, crops, crop_pixels)
         if local is None:
             weights *= np.float32(shares.size / max(weights.sum(), 1))
         flips = (choices.flips[places] & flip).astype("uint8")
         labels = examples.labels[indices]
         return shares.fill(images, flips, shifts, labels, weights)
 
+    if on_device is not None:
+        steps = -(-count // batch_size)
+        return _blocks(batch, first_step, steps, steps_at_once)
     steps = range(first_step * shares.count, ENDLESS)
     return _dataset(steps, batch, source, shares.size, crop_pixels)
+
+
+def _shifts(normals, epoch, channels, noise, epochs, unit, statistics):
+    """What the color noise adds to each image of an epoch, `(batch, 3)`."""
+    shifts = np.zeros((len(normals), channels), "float32")
+    if noise and epoch < (epochs or epoch + 1):
+        shifts += statistics.shifts(normals, noise, unit)
+    return shifts
+
+
+def _blocks(batch, first_step, steps_of_epoch, steps_at_once):
+    """Batches of many steps at once, of which none is of two epochs."""
+    missing = steps_of_epoch - first_step % steps_of_epoch
+    of_first = -(-missing // steps_at_once)
+    of_epoch = -(-steps_of_epoch // steps_at_once)
+
+    def begin(number):
+        if number < of_first:
+            return first_step + number * steps_at_once
+        epochs, number = divmod(number - of_first, of_epoch)
+        epochs += first_step // steps_of_epoch + 1
+        return epochs * steps_of_epoch + number * steps_at_once
+
+    def block(number):
+        first = begin(number)
+        count = min(steps_at_once, steps_of_epoch - first % steps_of_epoch)
+        batches = [batch(step) for step in range(first, first + count)]
+        # Of one size, so that they are compiled once.
+        batches += batches[-1:] * (steps_at_once - count)
+        columns = zip(*batches, strict=True)
+        places, flips, shifts, labels, weights = map(np.stack, columns)
+        return (places, flips, shifts, np.int32(count)), labels, weights
+
+    return Batches(range(ENDLESS), block, endless=True)
 
 
 def evaluation_batches(

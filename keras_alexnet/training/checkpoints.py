@@ -224,9 +224,12 @@ class Checkpoints(keras.callbacks.Callback):
         self._restored_sums = None
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = self._first + batch + 1
+        # The last of several steps in one call; Keras counts on beyond the end.
+        steps = self.params["steps"]
+        done = batch + 1 if steps is None else min(batch + 1, steps)
+        self.step = self._first + done
         due = time.monotonic() - self._saved_at >= 60 * self.minutes
-        if due or self._signals.number or batch + 1 == self.params["steps"]:
+        if due or self._signals.number or done == steps:
             # Kept also for a stop in the validation, which counts anew.
             if self._counts:
                 self._sync()

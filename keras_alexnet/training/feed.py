@@ -1,8 +1,11 @@
 """A run's data, and its network behind the last steps of augmentation."""
 
+import keras
 import numpy as np
 
 from keras_alexnet.data.color import IMAGENET_2012
+from keras_alexnet.data.device_images import DeviceImages
+from keras_alexnet.data.device_images import fit_on_device
 from keras_alexnet.data.image_source import channels_of
 from keras_alexnet.data.image_source import colors_of
 from keras_alexnet.data.pipeline import evaluation_batches
@@ -21,15 +24,28 @@ class Feed:
         test: `Examples` to validate with.
         strategy: A `tf.distribute.Strategy`.
         skipped: `SkippedFiles`.
+        steps_at_once: How many steps may be computed in one call, where the
+            images fit into the memory of a JAX accelerator.
+        verbose: Boolean, whether a bar is shown while they are read.
 
     Attributes:
         batch_size: Images in a step; no more than there are.
         steps: Steps of an epoch.
         test_steps: Steps of a validation.
         image_channels: Of the pixels.
+        on_device: The images to train on as `DeviceImages`, or `None`.
     """
 
-    def __init__(self, run, train, test, strategy, skipped):
+    def __init__(
+        self,
+        run,
+        train,
+        test,
+        strategy,
+        skipped,
+        steps_at_once=1,
+        verbose=False,
+    ):
         self.run, self.train, self.test = run, train, test
         self.strategy = strategy
         self.skipped = skipped
@@ -38,6 +54,24 @@ class Feed:
         self.test_steps = -(-len(test) // self.batch_size)
         self.image_channels = channels_of(train, run.channels)
         self._colors = self._find_colors()
+        self.on_device, self.steps_at_once = None, 1
+        if self._fits_on_device():
+            sizes = run.sizes["resize_pixels"], run.channels
+            self.on_device = DeviceImages(train, *sizes, skipped, verbose)
+            self.steps_at_once = steps_at_once
+
+    def _fits_on_device(self):
+        """Whether a JAX accelerator can cut all that is trained on."""
+        recipe = self.run.recipe
+        return (
+            keras.backend.backend() == "jax"
+            and self.strategy.num_replicas_in_sync == 1
+            and recipe.square
+            and recipe.smallest_crop_area is None
+            and fit_on_device(
+                self.train, recipe.resize_pixels, self.image_channels
+            )
+        )
 
     def training(self, first_step):
         """The batches from a step on."""
@@ -59,6 +93,8 @@ class Feed:
                 seed=recipe.seed,
                 first_step=first_step,
                 skipped=self.skipped,
+                on_device=self.on_device,
+                steps_at_once=self.steps_at_once,
                 **self.run.sizes,
                 **share,
             )

@@ -1,7 +1,11 @@
 """The network that a training feeds with pixels."""
 
-import keras
+import functools
 
+import keras
+import numpy as np
+
+from keras_alexnet.data.device_images import cut_on_device
 from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.models.alexnet_model import steps
 from keras_alexnet.training.metrics import ImageCounts
@@ -17,9 +21,11 @@ class PixelModel(AlexNetModel):
 
     Attributes:
         counts: `ImageCounts`, the metrics.
+        on_device: `DeviceImages` that it is trained on, or `None`.
     """
 
     watches = False
+    on_device = None
 
     def fit(self, *args, **kwargs):
         return keras.Model.fit(self, *args, **kwargs)
@@ -33,10 +39,14 @@ class PixelModel(AlexNetModel):
         return self.get_metrics_result()
 
     def make_train_function(self, force=False):
-        if self._replicas == 1:
+        if self.on_device is None and self._replicas == 1:
             super().make_train_function(force)
         elif self.train_function is None or force:
-            self.train_function = steps().every_step(self, self.train_step)
+            self.train_function = (
+                _steps_on_device(self, self.on_device.pixels)
+                if self.on_device is not None
+                else steps().every_step(self, self.train_step)
+            )
 
     def make_test_function(self, force=False):
         if self._replicas == 1:
@@ -45,8 +55,39 @@ class PixelModel(AlexNetModel):
             self.test_function = steps().every_step(self, self.test_step)
 
 
-def build_pixel_model(run, image_channels, strategy):
+def _steps_on_device(model, pixels):
+    """Many steps of Keras' `fit` on JAX, compiled as one loop.
+
+    Each is the model's `train_step`, behind the cut of its images.
+    """
+    import jax
+
+    side = model.inputs[0].shape[1]
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def compiled(state, pixels, batches, count):
+        def step(number, state):
+            (places, flips, shifts), labels, weights = jax.tree.map(
+                lambda values: values[number], batches
+            )
+            images = cut_on_device(pixels, places, side)
+            data = (images, flips, shifts), labels, weights
+            return model.train_step(state, data)[1]
+
+        return jax.lax.fori_loop(0, count, step, state)
+
+    def steps(state, iterator):
+        (*inputs, count), labels, weights = next(iterator)
+        batches = tuple(inputs), labels, weights
+        state = compiled(state, pixels, batches, count)
+        return model.counts.stateless_result(state[-1]), state
+
+    return steps
+
+
+def build_pixel_model(run, feed):
     """The compiled `PixelModel` of a run, and the network in it."""
+    strategy = feed.strategy
     recipe, classes = run.recipe, len(run.class_names)
     policy = recipe.precision
     if policy in ("bfloat16", "float16"):
@@ -57,7 +98,7 @@ def build_pixel_model(run, image_channels, strategy):
         freeze(network, recipe.frozen)
         side, channels = recipe.crop_pixels, run.channels
         inputs = [
-            keras.Input((side, side, image_channels), dtype="uint8"),
+            keras.Input((side, side, feed.image_channels), dtype="uint8"),
             keras.Input((), dtype="uint8"),
             keras.Input((channels,), dtype="float32"),
         ]
@@ -66,6 +107,7 @@ def build_pixel_model(run, image_channels, strategy):
     model = PixelModel(inputs, outputs)
     model.counts = counts
     model.accumulation_steps = recipe.accumulation_steps
+    model.on_device = feed.on_device
     with strategy.scope():
         model.compile(
             _optimizer(recipe),
@@ -74,8 +116,13 @@ def build_pixel_model(run, image_channels, strategy):
                 reduction="mean_with_sample_weight",
                 dtype=_loss_dtype(network),
             ),
+            steps_per_execution=feed.steps_at_once,
         )
         model.optimizer.build(model.trainable_variables)
+    if feed.on_device is not None:
+        # Else Keras builds the loss by a call with what is fed, of which the
+        # images are still to be cut.
+        model.compute_loss(y=np.zeros(1), y_pred=np.zeros((1, classes)))
     return model, network
 
 

@@ -30,7 +30,7 @@ class TrainingProgress(keras.callbacks.Callback):
                 "each; after Ctrl-C rerun the same command to resume"
             )
         self.console = Console(soft_wrap=True)
-        self._seconds, self._steps = 0.0, 0
+        self._speed, self._compiled = "", False
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -59,17 +59,21 @@ class TrainingProgress(keras.callbacks.Callback):
         self._start = ""
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._seconds, self._steps = 0.0, 0
+        self._begun, self._compared, self._done = time.perf_counter(), 0, 0
         self._bar.update(self._task, description=f"epoch {epoch + 1}")
 
-    def on_train_batch_begin(self, batch, logs=None):
-        self._begun = time.perf_counter()
-
     def on_train_batch_end(self, batch, logs=None):
-        if batch:  # the first step also compiles
-            self._seconds += time.perf_counter() - self._begun
-            self._steps += 1
-        self._bar.update(self._task, advance=1, speed=self._speed())
+        # Of several steps in one call, Keras counts on beyond the epoch's end.
+        done, before = min(batch + 1, self.params["steps"]), self._done
+        now, self._done = time.perf_counter(), done
+        if self._compiled:
+            # From one call to another: on JAX a call comes back before its end.
+            images = self.batch_size * (done - self._compared)
+            self._speed = f"{images / (now - self._begun):.1f} images/s"
+        else:  # the first call also compiles
+            self._begun, self._compared, self._compiled = now, done, True
+        advance = done - before
+        self._bar.update(self._task, advance=advance, speed=self._speed)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -83,11 +87,5 @@ class TrainingProgress(keras.callbacks.Callback):
             )
             if key in logs
         )
-        speed = self._speed()
-        shown += f", {speed}" if speed else ""
+        shown += f", {self._speed}" if self._speed else ""
         self.console.print(f"epoch {epoch + 1}: {shown}", highlight=False)
-
-    def _speed(self):
-        if not self._seconds:
-            return ""
-        return f"{self.batch_size * self._steps / self._seconds:.1f} images/s"

@@ -42,6 +42,10 @@ from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.plot_model import plot_model
 from keras_alexnet.visualization.summary import summary
 
+# Where they are computed in one call: few enough for a bar that moves and for
+# Ctrl-C, many enough that a call (some .1 ms) costs nothing.
+STEPS_AT_ONCE = 100
+
 
 def train(
     recipe: str | Recipe = "fashion",
@@ -127,12 +131,18 @@ def train(
             chosen.max_bad_ratio,
             run.path("skipped.csv"),
         )
-        feed = Feed(run, train_data, test_data, strategy, skipped)
+        feed = Feed(
+            run,
+            train_data,
+            test_data,
+            strategy,
+            skipped,
+            STEPS_AT_ONCE if checkpoint_minutes else 1,
+            shown,
+        )
         keras.utils.set_random_seed(chosen.seed)
         with _in_a_sentence(skipped):
-            model, network = build_pixel_model(
-                run, feed.image_channels, strategy
-            )
+            model, network = build_pixel_model(run, feed)
             if chief:
                 _describe(run, network)
             fit(

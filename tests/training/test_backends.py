@@ -9,6 +9,7 @@ import pytest
 from movement import apart
 from movement import distance
 from on_backend import on_backend
+from PIL import Image
 from train_anywhere import first_weights
 
 BACKENDS = ["tensorflow", "jax", "torch"]
@@ -170,3 +171,45 @@ def test_machines_are_refused(backend, tmp_path, monkeypatch):
     said = train(backend, tmp_path, "refused", script="fit_anywhere.py")
     assert f"{backend} trains on one machine here" in said
     assert not any(tmp_path.iterdir())
+
+
+def test_images_on_a_device_are_cut_as_elsewhere(tmp_path):
+    """All steps of an epoch in one call, in calls of two, and stopped; to the
+    same weights, and the same lists of what cannot be read."""
+    photos = random_photos(tmp_path / "photos")
+
+    def trained(name, *words):
+        words = (photos, tmp_path / name, *words)
+        said = train("jax", *words, script="train_on_device.py")
+        return said, tmp_path / name
+
+    _, fed = trained("fed", 0)
+    said, whole = trained("whole", 100)
+    assert said.count("test accuracy") == 3
+    start = [0 * weight for weight in ends(fed)]
+    assert apart(start, ends(fed), ends(whole)) <= 1e-6
+    expected, found = (
+        np.genfromtxt(folder / "log.csv", delimiter=",")[1:]
+        for folder in (fed, whole)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    skipped = (whole / "skipped.csv").read_text()
+    assert skipped == (fed / "skipped.csv").read_text()
+    trained("stopped", 2, 5)  # in the middle of the second epoch
+    said, stopped = trained("stopped", 100)
+    assert "step 6 of 9" in said
+    for one, other in zip(ends(whole), ends(stopped), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def random_photos(folder):
+    """Fifteen photos of two classes, of which one cannot be read."""
+    generator = np.random.default_rng(0)
+    for place in range(15):
+        path = folder / "ab"[place % 2] / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shape = (*generator.integers(45, 90, 2), 3)
+        pixels = generator.integers(0, 256, shape, "uint8")
+        Image.fromarray(pixels).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    return folder
