@@ -8,6 +8,8 @@ import importlib
 import sys
 import warnings
 
+from keras_alexnet.environment import onednn
+
 __version__ = "0.1.0"
 
 # What stands where; Keras is imported at the first use, not before, so that
@@ -96,7 +98,8 @@ def __getattr__(name):
             f"module 'keras_alexnet' has no attribute {name!r}"
         )
     try:
-        module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
+        with onednn():  # this may be what imports TensorFlow
+            module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
             raise

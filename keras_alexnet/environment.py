@@ -1,4 +1,4 @@
-"""The process: TensorFlow without its notes, Ctrl-C, SIGTERM, and a quick end.
+"""The process: TensorFlow without its notes and with oneDNN, signals, the end.
 
 When Python ends, it looks through all objects for cycles, several times;
 TensorFlow's modules alone make that take seconds, and on a busy machine many.
@@ -14,11 +14,25 @@ import gc
 import importlib
 import io
 import os
+import re
 import signal
+import sys
 import threading
 
 # Not `isinstance`: some of TensorFlow's objects import modules when asked.
 _STREAM = io.IOBase.__base__
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+# A processor with one of these has TensorFlow turn oneDNN on by itself, on
+# Linux (DefaultOneDnnPolicy in its tensorflow/core/util/port.cc).
+_TURN_ON = {
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -112,10 +126,58 @@ def deferred_signals():
         obey_again()
 
 
-def load_tensorflow():
+def cpuinfo(name):
+    """A line of what Linux tells of its first processor; elsewhere `None`."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            found = re.search(rf"^{name}\s*: (.+)$", file.read(), re.M)
+    except OSError:
+        return None
+    return found and found[1]
+
+
+@functools.cache
+def leaves_out_onednn():
+    """Whether TensorFlow by itself does without oneDNN, which is faster here.
+
+    So it does on all processors with AVX2 but the newer ones.
+    """
+    flags = set((cpuinfo("flags") or "").split())
+    return "avx2" in flags and not flags & _TURN_ON
+
+
+@contextlib.contextmanager
+def onednn(setting=None):
+    """Have TensorFlow compute by oneDNN, if it is imported in the block.
+
+    It looks at the variable once, when it is imported. Afterwards that is gone
+    again: what this process starts chooses for itself. What the user has set
+    stays.
+
+    Args:
+        setting: `"1"`, `"0"` or `""`, what TensorFlow does by itself; what is
+            fastest if `None`.
+    """
+    if "tensorflow" in sys.modules or ONEDNN in os.environ:
+        yield
+        return
+    if setting is None and leaves_out_onednn():
+        setting = "1"
+    if setting:
+        os.environ[ONEDNN] = setting
+    try:
+        yield
+    finally:
+        os.environ.pop(ONEDNN, None)
+
+
+def load_tensorflow(setting=None):
     """Import TensorFlow without its notes about oneDNN and CUDA.
 
     It writes them before it reads any setting, so the channel is closed.
+
+    Args:
+        setting: As of `onednn`.
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, if they came here.
@@ -125,7 +187,7 @@ def load_tensorflow():
     try:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        with raised_signals():
+        with raised_signals(), onednn(setting):
             importlib.import_module("keras")
     finally:
         os.dup2(kept, 2)

@@ -7,6 +7,8 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # tests compare in float64
+# As the package has it, also where Keras is imported first; 0 passes too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import numpy as np
@@ -109,6 +111,14 @@ def class_folders(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="module", params=["1", "0"])
+def onednn(request):
+    """Processes that tests start compute with oneDNN, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_ENABLE_ONEDNN_OPTS", request.param)
+        yield request.param
 
 
 @pytest.fixture(autouse=True, scope="module")

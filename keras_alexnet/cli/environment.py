@@ -2,9 +2,7 @@
 
 import importlib.metadata
 import os
-import pathlib
 import platform
-import re
 import shutil
 import subprocess
 
@@ -12,6 +10,8 @@ from keras_alexnet import __version__
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
 from keras_alexnet.cli.arguments import print_table
+from keras_alexnet.environment import ONEDNN
+from keras_alexnet.environment import cpuinfo
 from keras_alexnet.visualization.table import Table
 
 PACKAGES = (
@@ -43,9 +43,7 @@ class Environment(Table):
             "system": platform.platform(),
             **{name: _version(name) for name in PACKAGES},
             "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "not set"),
-            "TF_ENABLE_ONEDNN_OPTS": os.environ.get(
-                "TF_ENABLE_ONEDNN_OPTS", "not set"
-            ),
+            ONEDNN: os.environ.get(ONEDNN, "not set"),
             "processor": _processor(),
             "processors": _processors(),
             "memory": _memory(),
@@ -81,17 +79,12 @@ def _version(name):
 
 
 def _processor():
-    name, flags = platform.processor() or platform.machine(), []
-    try:
-        path = pathlib.Path("/proc/cpuinfo")
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    name = cpuinfo("model name") or platform.processor() or platform.machine()
+    known = cpuinfo("flags")
+    if not known:
         return name
-    if found := re.search(r"^model name\s*: (.+)$", text, re.M):
-        name = found[1]
-    if found := re.search(r"^flags\s*: (.+)$", text, re.M):
-        flags = [flag for flag in FLAGS if flag in found[1].split()]
-    return f"{name} ({', '.join(flags) or 'no AVX2'})" if found else name
+    flags = [flag for flag in FLAGS if flag in known.split()]
+    return f"{name} ({', '.join(flags) or 'no AVX2'})"
 
 
 def _processors():

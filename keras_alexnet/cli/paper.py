@@ -1,10 +1,13 @@
 """The command `paper`: check its numbers, rerun its experiments."""
 
+import pathlib
+
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
 from keras_alexnet.cli.arguments import print_table
 from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.paper.experiments import EXPERIMENTS
+from keras_alexnet.paper.experiments import default_folder
 from keras_alexnet.terminal import say_lines
 
 
@@ -79,14 +82,11 @@ def _log():
 
 
 def _run(options):
-    load_tensorflow()
+    from keras_alexnet.runs.run_folder import onednn_of
+
+    name, quick = options.experiment, options.quick
+    folder = pathlib.Path(options.folder or default_folder(name, quick))
+    load_tensorflow(onednn_of(*sorted(folder.glob("*/*"))))
     from keras_alexnet.paper.run_experiment import run_experiment
 
-    say_lines(
-        run_experiment(
-            options.experiment,
-            options.data,
-            options.folder,
-            quick=options.quick,
-        )
-    )
+    say_lines(run_experiment(name, options.data, folder, quick=quick))

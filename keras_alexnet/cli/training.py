@@ -133,8 +133,10 @@ def _train(options):
         raise ValueError(f"The recipe {name} needs --data DIR.")
     if options.run_dir == "":  # a shell's variable that is not set
         raise ValueError("--run-dir is empty; name a folder, or leave it out.")
-    load_tensorflow()
+    from keras_alexnet.runs.run_folder import onednn_of
+
     folder = options.run_dir or folder_for(recipe)
+    load_tensorflow(onednn_of(folder))
     from keras_alexnet.training.trainer import train
 
     run = train(
@@ -168,7 +170,7 @@ def folder_for(recipe):
 
 
 def _fits(folder, recipe):
-    from keras_alexnet.runs.run import is_finished
+    from keras_alexnet.runs.run_folder import is_finished
 
     if holds_only(folder):
         return True
@@ -220,7 +222,10 @@ def _add_fine_tune(parser):
 
 
 def _fine_tune(options):
-    load_tensorflow()
+    from keras_alexnet.runs.run_folder import onednn_of
+
+    folder = pathlib.Path(options.run_dir)
+    load_tensorflow(onednn_of(folder / "all", folder / "head"))
     from keras_alexnet.training.fine_tuning import fine_tune
 
     changes = {
@@ -231,7 +236,7 @@ def _fine_tune(options):
     run = fine_tune(
         options.source,
         options.data,
-        pathlib.Path(options.run_dir),
+        folder,
         head_epochs=options.head_epochs,
         epochs=options.epochs,
         **changes,

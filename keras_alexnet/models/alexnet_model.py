@@ -18,6 +18,7 @@ from keras_alexnet.models.keras_private import in_order
 from keras_alexnet.models.keras_private import learns_shapes_by
 from keras_alexnet.models.keras_private import note_origin
 from keras_alexnet.models.keras_private import origin_of
+from keras_alexnet.models.onednn import warn_if_left_out
 from keras_alexnet.models.precision import FLOAT32_FORMATS
 from keras_alexnet.models.precision import in_float32
 from keras_alexnet.weights.weight_file import SAVED
@@ -109,6 +110,7 @@ class AlexNetModel(keras.Model):
                 )
             if self._replicas > 1:
                 steps().check_options(self)
+        warn_if_left_out()
         images = first_images(x) if is_fed_directly(self) else None
         if images is not None and self.checks_range:
             warn_if_out_of_range(self, self._preprocessing, images)

@@ -1,4 +1,6 @@
-"""Keras' private names: all that this package uses, which a release may change.
+"""Private names: all that this package uses, which a release may change.
+
+They are Keras', and one of TensorFlow.
 
 At the import of a version of Keras that was not tried, a warning says so, and
 which of the names it lacks.
@@ -26,6 +28,7 @@ def names():
     if keras.backend.backend() == "tensorflow":
         found.append((keras.Model, "_maybe_symbolic_build"))
         found.append((optimizer(), "_distribution_strategy"))
+        found.append((_of_tensorflow(), "_pywrap_util_port"))
     return found
 
 
@@ -102,6 +105,20 @@ def origin_of(model):
     """The model by whose graph this one's was made, or `None`."""
     made_by = getattr(model.outputs[0], "made_by", None)
     return made_by and made_by()
+
+
+def onednn_is_on():
+    """Whether TensorFlow computes by oneDNN; `None` where nothing tells."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    port = getattr(_of_tensorflow(), "_pywrap_util_port", None)
+    return port and port.IsMklEnabled()
+
+
+def _of_tensorflow():
+    from tensorflow.python import util
+
+    return util
 
 
 def _graph_without_layers():

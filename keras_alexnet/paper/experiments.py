@@ -1,5 +1,6 @@
 """What the paper claims and one machine can show: experiments as data."""
 
+import os
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -183,3 +184,8 @@ _START = _experiment(
 EXPERIMENTS = MappingProxyType(
     {e.name: e for e in (_FIGURE1, _SECTION3, _LOCAL, _FLOWERS, _START)}
 )
+
+
+def default_folder(name, quick):
+    """Where an experiment is trained if nobody says."""
+    return os.path.join("runs", f"{name}-quick" if quick else name)

@@ -14,12 +14,14 @@ import numpy as np
 
 from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_examples
+from keras_alexnet.environment import cpuinfo
 from keras_alexnet.files import AnyPath
 from keras_alexnet.files import holds_only
 from keras_alexnet.files import replacing
 from keras_alexnet.paper.experiments import EXPERIMENTS
 from keras_alexnet.paper.experiments import SEARCH_EPOCHS
 from keras_alexnet.paper.experiments import Experiment
+from keras_alexnet.paper.experiments import default_folder
 from keras_alexnet.runs.run import is_run
 from keras_alexnet.training.checkpoints import Diverged
 from keras_alexnet.training.trainer import train_once
@@ -70,8 +72,7 @@ def run_experiment(
             f"{', '.join(EXPERIMENTS)}."
         )
     experiment, examples = EXPERIMENTS[name], None
-    default = f"{name}-quick" if quick else name
-    folder = pathlib.Path(folder or os.path.join("runs", default))
+    folder = pathlib.Path(folder or default_folder(name, quick))
     if quick:
         experiment = replace(
             experiment,
@@ -207,16 +208,7 @@ def _row(arm, run, errors_by_rate):
 
 
 def _hardware():
-    name = platform.processor() or platform.machine()
-    try:
-        lines = (
-            pathlib.Path("/proc/cpuinfo")
-            .read_text(encoding="utf-8")
-            .splitlines()
-        )
-        name = next(x.split(": ")[1] for x in lines if "model name" in x)
-    except (OSError, StopIteration):
-        pass  # not Linux
+    name = cpuinfo("model name") or platform.processor() or platform.machine()
     return f"{os.cpu_count()} CPUs, {name}"
 
 

@@ -32,6 +32,7 @@ from keras_alexnet.models.alexnet_model import AlexNetModel
 from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs import recipes
 from keras_alexnet.runs.recipe import Recipe
+from keras_alexnet.runs.run_folder import is_finished
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.untrusted_files import read_text
@@ -40,7 +41,6 @@ from keras_alexnet.weights.read_weights import read_weights
 from keras_alexnet.weights.weight_file import checked_names
 
 FORMAT = 1  # of results.json; version 0.1.0 wrote no number
-PICTURES = ("curves.png", "confusion_matrix.png")
 # The state before the first step: nothing is lost with it.
 FIRST_STATE = re.compile(r"state-0+\.safetensors")
 
@@ -349,12 +349,6 @@ def check_folder(folder):
             f"{str(folder)!r} is not empty, and is not a run folder that "
             "`keras-alexnet train` has written; choose another folder."
         ) from error
-
-
-def is_finished(folder):
-    """Whether a run folder holds all; the last files come from the end."""
-    names = ("results.json", *PICTURES)
-    return all((pathlib.Path(folder) / name).exists() for name in names)
 
 
 def is_run(folder):

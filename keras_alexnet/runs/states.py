@@ -11,6 +11,7 @@ It is written beside its place, brought to the disk, and renamed. States are
 found by their number, never by a time or a list.
 """
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -31,6 +32,13 @@ VERSION = 1
 FORMAT = "keras_alexnet state, version "
 KEPT = 2  # the newest, and the one before it
 _NAME = re.compile(r"state-(\d+)\.safetensors")
+_UNREADABLE = (
+    safetensors.SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
 _NAME_BEFORE = re.compile(r"state-(\d+)\.index")
 
 
@@ -85,6 +93,19 @@ class StateFolder:
                 f"folder {str(self.folder)!r} to begin anew: {failures[0]}"
             )
         return None
+
+    def glance(self):
+        """The facts of the newest state, not compared with its checksum.
+
+        Returns:
+            Dict, empty if none can be read so; `None` if there is no state.
+        """
+        states = self._found(_NAME)
+        for path in states:
+            # What is damaged `newest` tells of.
+            with contextlib.suppress(OSError, *_UNREADABLE):
+                return dict(json.loads(_metadata(path)["facts"]))
+        return {} if states or self._found(_NAME_BEFORE) else None
 
     def save(self, step, arrays, facts):
         """Save a state.
@@ -183,11 +204,14 @@ def read_state(path):
 def _is_state(path):
     """Whether a file says that it is a state; its arrays are not read."""
     try:
-        with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
+        return _metadata(path).get("format") == f"{FORMAT}{VERSION}"
     except (OSError, safetensors.SafetensorError):
         return False
-    return metadata.get("format") == f"{FORMAT}{VERSION}"
+
+
+def _metadata(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        return file.metadata() or {}
 
 
 def _digest(facts, arrays):

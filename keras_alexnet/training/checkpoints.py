@@ -8,13 +8,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_alexnet.environment import ONEDNN
 from keras_alexnet.environment import Interrupted
 from keras_alexnet.environment import Signals
+from keras_alexnet.environment import leaves_out_onednn
 from keras_alexnet.files import AnyPath
+from keras_alexnet.models.keras_private import onednn_is_on
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.runs.states import first_line
 from keras_alexnet.terminal import say
 from keras_alexnet.training.schedules import rate_of
+
+_WITH = {True: "with", False: "without"}
 
 
 class Diverged(ValueError):
@@ -119,7 +124,7 @@ class Checkpoints(keras.callbacks.Callback):
         with self._scope():
             for variable, array in zip(self._variables, arrays, strict=True):
                 variable.assign(array.astype(variable.dtype))
-        self._say_backend(facts.get("backend", "tensorflow"))
+        self._say_changes(facts)
         self.step = self._saved_step = facts["step"]
         self.log = facts["log"]
         self._saved_log = len(self.log)
@@ -129,13 +134,25 @@ class Checkpoints(keras.callbacks.Callback):
         ):
             callback.state = known
 
-    def _say_backend(self, before):
+    def _say_changes(self, facts):
         now = keras.backend.backend()
+        before = facts.get("backend", "tensorflow")
         if before != now:
             say(
                 f"The training goes on with {now} from a checkpoint of "
                 f"{before}: the same weights and batches, other noise in "
                 "dropout and other rounding."
+            )
+            return
+        # States without a record are of a TensorFlow that was left to itself.
+        by_itself = False if leaves_out_onednn() else None
+        before, now = facts.get("onednn", by_itself), onednn_is_on()
+        if [before, now] in ([True, False], [False, True]):
+            say(
+                f"The training goes on {_WITH[now]} TensorFlow's oneDNN "
+                f"operations from a checkpoint made {_WITH[before]} them: the "
+                "same weights and batches, other rounding; bit for bit it goes "
+                f"on with {ONEDNN}={int(before)} in the environment."
             )
 
     def _sync(self):
@@ -152,6 +169,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.check({"loss": self._sums[0]} if self._sums else None)
         facts = {
             "backend": keras.backend.backend(),
+            "onednn": onednn_is_on(),
             "step": self.step,
             "log": self.log,
             "sums": self._sums,

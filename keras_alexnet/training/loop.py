@@ -7,6 +7,7 @@ import warnings
 import keras
 
 from keras_alexnet.environment import deferred_signals
+from keras_alexnet.models.onednn import warn_if_left_out
 from keras_alexnet.runs.network import open_trained
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run import has_begun
@@ -70,6 +71,7 @@ def fit(
                 start_from(recipe.weights, network, run)
         check_agreement(feed.strategy, step, images)
         if not checkpoints.has_state:
+            warn_if_left_out()
             checkpoints.save()  # from now on, no state means a lost one
         progress = TrainingProgress(
             feed.steps * recipe.epochs,

@@ -31,7 +31,7 @@ from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
 from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.runs.run import Run
-from keras_alexnet.runs.run import is_finished
+from keras_alexnet.runs.run_folder import is_finished
 from keras_alexnet.terminal import say
 from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import training_strategy

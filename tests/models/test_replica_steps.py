@@ -21,7 +21,7 @@ from keras_alexnet.training.optimizer import PaperSGD
 
 
 @pytest.fixture(scope="module")
-def arrays(tmp_path_factory):
+def arrays(tmp_path_factory, onednn):
     folder = tmp_path_factory.mktemp("steps")
     return {
         **on_devices.computed("steps_on_one_and_two", folder),
