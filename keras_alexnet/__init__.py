@@ -8,7 +8,7 @@ import importlib
 import sys
 import warnings
 
-from keras_alexnet.environment import onednn
+from keras_alexnet.environment import import_part
 
 __version__ = "0.1.0"
 
@@ -68,7 +68,7 @@ _PLACES = {
     "run_experiment": "paper.run_experiment",
     "summary": "visualization.summary",
     "ten_crops": "data.transforms",
-    "train": "training.trainer",
+    "train": "training.start",
     "training_batches": "data.pipeline",
     "two_device_alexnet": "models.model_parallel",
     "write_report": "web.report",
@@ -97,17 +97,7 @@ def __getattr__(name):
         raise AttributeError(
             f"module 'keras_alexnet' has no attribute {name!r}"
         )
-    try:
-        with onednn():  # this may be what imports TensorFlow
-            module = importlib.import_module(f"keras_alexnet.{_PLACES[name]}")
-    except ModuleNotFoundError as error:
-        if error.name != "tensorflow":
-            raise
-        raise ImportError(
-            f"`keras_alexnet.{name}` needs TensorFlow, which is not installed; "
-            "install it by `pip install tensorflow`."
-        ) from error
-    return getattr(module, name)
+    return getattr(import_part(_PLACES[name], name), name)
 
 
 def __dir__():

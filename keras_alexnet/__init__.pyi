@@ -49,7 +49,7 @@ from keras_alexnet.training.optimizer import PaperSGD as PaperSGD
 from keras_alexnet.training.planning import Plan as Plan
 from keras_alexnet.training.schedules import EndGame as EndGame
 from keras_alexnet.training.schedules import PlateauDrops as PlateauDrops
-from keras_alexnet.training.trainer import train as train
+from keras_alexnet.training.start import train as train
 from keras_alexnet.visualization.figure2 import plot_figure2 as plot_figure2
 from keras_alexnet.visualization.plot_model import plot_model as plot_model
 from keras_alexnet.visualization.summary import summary as summary

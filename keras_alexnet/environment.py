@@ -171,6 +171,29 @@ def onednn(setting=None):
         os.environ.pop(ONEDNN, None)
 
 
+def import_part(module, wanted, setting=None):
+    """A module of this package, which may be what imports TensorFlow.
+
+    Args:
+        module: Its name within the package.
+        wanted: The public name that it is imported for.
+        setting: As of `onednn`.
+
+    Raises:
+        ImportError: if it needs TensorFlow, which is not installed.
+    """
+    try:
+        with onednn(setting):
+            return importlib.import_module(f"keras_alexnet.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ImportError(
+            f"`keras_alexnet.{wanted}` needs TensorFlow, which is not "
+            "installed; install it by `pip install tensorflow`."
+        ) from error
+
+
 def load_tensorflow(setting=None):
     """Import TensorFlow without its notes about oneDNN and CUDA.
 

@@ -1,4 +1,4 @@
-"""`train(recipe, workdir)`: from a recipe to a run folder."""
+"""From a recipe to a run folder; `start` is the door to it."""
 
 import contextlib
 import importlib.util
@@ -59,49 +59,7 @@ def train(
     deterministic: bool = False,
     tensorboard: bool = False,
 ) -> Run:
-    """Train a network and leave everything about it in a folder.
-
-    The folder receives `recipe.json`, `classes.json`, `summary.txt`,
-    `model.png` (the diagram), `log.csv`, `curves.png`, `model.weights.h5`,
-    `results.json` (the exact counts over the test examples),
-    `confusion_matrix.png` and `checkpoints`; if image files had to be
-    skipped, `skipped.csv` with their paths and the reasons; with
-    `mean="image"`, `mean_image.npy`.
-
-    A training that was interrupted, killed or out of disk space goes on
-    where its last checkpoint was if the same is called again.
-
-    Args:
-        recipe: Name of a recipe, one of `recipes.RECIPES`, or a `Recipe`.
-        workdir: Path of the run folder, new or of the same recipe's
-            unfinished run; `runs/` and the recipe's name if `None`. Several
-            machines must share it.
-        devices: Number of devices, see `distribution.training_strategy`.
-        examples: A pair of `Examples`, for training and for testing, such as
-            arrays in memory; read from the recipe's `data` if `None`.
-        verbose: 0 for silence, 1 for a progress bar, 2 for a line for each
-            epoch; `"auto"` for a bar in a terminal.
-        distribute: `"auto"`, `"none"`, `"mirrored"`, `"multiworker"` or a
-            `tf.distribute.Strategy`, see `distribution.training_strategy`.
-        checkpoint_minutes: Float, how often all is saved; 0 for every step.
-        deterministic: Boolean, whether TensorFlow's operations must repeat
-            bit for bit.
-        tensorboard: Boolean, whether to write what TensorBoard shows.
-
-    Returns:
-        The `Run`.
-
-    Raises:
-        ValueError: if the recipe, the data or the folder is not usable, if
-            the training diverges, or if it cannot be saved.
-        Interrupted: after Ctrl-C or SIGTERM, when all is saved.
-
-    Example:
-
-    >>> run = train("smoke", workdir="/tmp/smoke")
-    >>> run.results["examples"]
-    2000
-    """
+    """Train, as `start.train` says, which imports this and TensorFlow."""
     if not checkpoint_minutes >= 0:
         raise ValueError(
             "`checkpoint_minutes` must be at least 0. "

@@ -147,7 +147,7 @@ def test_every_session_in_a_docstring_is_executed():
         thing = getattr(ka, name)
         module = getattr(thing, "__module__", "")
         if inspect.isroutine(thing) or inspect.isclass(thing):
-            others = ("training.trainer", "data.prepare_data")
+            others = ("training.start", "data.prepare_data")
             executed = (*test_docstrings.MODULES, *others)
             name_in_package = module.removeprefix("keras_alexnet.")
             assert ">>>" not in thing.__doc__ or name_in_package in executed

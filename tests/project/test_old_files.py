@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -55,6 +57,39 @@ def test_an_interrupted_run_goes_on_to_its_end(old):
         )
     assert run.results["examples"] == finished.results["examples"] == 6
     assert ka.evaluate(run).changes == ()  # from now on with a record
+
+
+# Where Keras comes first TensorFlow is left to itself, as by version 0.1.0.
+GO_ON = """
+import sys
+
+import keras_alexnet as ka
+from keras_alexnet import environment
+from keras_alexnet.runs.recipes import from_json
+
+_, word, folder = sys.argv
+if word == "keras":
+    import keras
+else:  # on a processor that TensorFlow leaves oneDNN out on
+    environment.leaves_out_onednn = lambda: True
+with open(f"{folder}/recipe.json", encoding="utf-8") as file:
+    recipe = from_json(file.read())
+ka.train(recipe, folder, verbose=0, deterministic=True)
+"""
+
+
+def test_it_goes_on_as_it_began(old, tmp_path, monkeypatch):
+    """To the last bit, whether or not the package would choose oneDNN now."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    shutil.copytree(old / "interrupted", tmp_path / "keras")
+    folders = {"keras": tmp_path / "keras", "package": old / "interrupted"}
+    for who, folder in folders.items():
+        command = [sys.executable, "-W", "ignore", "-c", GO_ON, who, folder]
+        said = subprocess.run(command, check=True, capture_output=True)
+        assert b"oneDNN" not in said.stdout
+    one, other = (ka.Run(folder) for folder in folders.values())
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_finished_run_is_evaluated(old):
