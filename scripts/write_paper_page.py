@@ -9,7 +9,7 @@ import statistics
 
 import keras_alexnet as ka
 from keras_alexnet.paper.authors_log import LOG
-from keras_alexnet.paper.check_paper import LogTable
+from keras_alexnet.paper.authors_log import LogTable
 from keras_alexnet.paper.experiments import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parent.parent

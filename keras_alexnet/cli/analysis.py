@@ -113,7 +113,14 @@ def _to_file(parser, default, kind=picture):
     )
 
 
-def _open(path):
+def _open(path, *images):
+    """What is trained, after a look whether it, and any image, is there."""
+    from keras_alexnet.data.folders import find_images
+    from keras_alexnet.runs.run_folder import check_trained
+
+    check_trained(path)
+    if images and not any(map(os.path.lexists, find_images(images))):
+        raise ValueError(f"{images[0]!r}: there is no such file.")
     load_tensorflow()
     from keras_alexnet.runs.network import open_trained
 
@@ -128,7 +135,7 @@ def _skipped(*reasons):
 
 
 def _features(options):
-    trained = _open(options.trained)
+    trained = _open(options.trained, *options.images)
     from keras_alexnet.analysis.features import write_features
 
     shape, reasons = write_features(
@@ -143,7 +150,7 @@ def _features(options):
 
 
 def _similar(options):
-    trained = _open(options.trained)
+    trained = _open(options.trained, *options.queries)
     from keras_alexnet.analysis.features import Features
     from keras_alexnet.analysis.features import features
     from keras_alexnet.analysis.nearest import nearest
@@ -206,7 +213,7 @@ def _kernels(options):
 
 
 def _activations(options):
-    trained = _open(options.trained)
+    trained = _open(options.trained, options.image)
     from keras_alexnet.analysis.activations import plot_activations
 
     plot_activations(trained, options.image, options.to_file, options.layer)
@@ -214,7 +221,7 @@ def _activations(options):
 
 
 def _gradcam(options):
-    trained = _open(options.trained)
+    trained = _open(options.trained, options.image)
     from keras_alexnet.analysis.grad_cam import plot_grad_cam
 
     heat = plot_grad_cam(
@@ -227,7 +234,7 @@ def _gradcam(options):
 
 
 def _heatmap(options):
-    trained = _open(options.trained)
+    trained = _open(options.trained, options.image)
     from keras_alexnet.analysis.heat_map import plot_heat_map
 
     heat = plot_heat_map(

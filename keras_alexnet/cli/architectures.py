@@ -94,9 +94,12 @@ def _plot(options):
         to_file = options.to_file or f"img/{options.variant}_figure2.png"
         say(plot_figure2(options.variant, to_file, **arguments))
         return
-    load_tensorflow()
-    from keras_alexnet.models.alexnet import AlexNet
     from keras_alexnet.visualization.plot_model import plot_model
+    from keras_alexnet.visualization.plot_model import renderer_of
 
     to_file = options.to_file or f"img/{options.variant}.png"
+    renderer_of(to_file)
+    load_tensorflow()
+    from keras_alexnet.models.alexnet import AlexNet
+
     say(plot_model(AlexNet(options.variant, **arguments), to_file))

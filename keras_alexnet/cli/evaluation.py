@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 import json
+import os
 import sys
 
 from keras_alexnet.cli.arguments import NETWORK
@@ -58,6 +59,14 @@ def _add_evaluate(parser):
 
 
 def _evaluate(options):
+    from keras_alexnet.runs.run_folder import check_trained
+
+    for path in options.networks:
+        check_trained(path)
+    if options.data is not None:
+        from keras_alexnet.data.datasets import check_folder
+
+        check_folder(options.data)
     load_tensorflow()
     from keras_alexnet.evaluation.evaluate import evaluate
     from keras_alexnet.runs.network import open_trained
@@ -115,8 +124,16 @@ def _add_predict(parser):
 
 
 def _predict(options):
-    load_tensorflow()
     from keras_alexnet.data.folders import find_images
+    from keras_alexnet.runs.run_folder import check_trained
+
+    check_trained(options.network)
+    files = find_images(options.images)
+    if options.format == "text" and not any(map(os.path.lexists, files)):
+        for file in files:  # which nobody has to be asked about
+            say(f"{file}: there is no such file", file=sys.stderr)
+        return _unusable(len(files), len(files))
+    load_tensorflow()
     from keras_alexnet.evaluation.predict import iter_predictions
     from keras_alexnet.runs.network import open_trained
 
@@ -125,7 +142,6 @@ def _predict(options):
         exact = options.format == "csv"
         errors = "surrogateescape" if exact else "backslashreplace"
         sys.stdout.reconfigure(errors=errors)
-    files = find_images(options.images)
     total, bad, drawn = len(files), 0, []
     evenly = {i * total // LARGEST_SHEET for i in range(LARGEST_SHEET)}
     trained = open_trained(options.network)
@@ -144,9 +160,7 @@ def _predict(options):
                 bad += 1
             elif place in evenly:
                 drawn.append(prediction)
-    if bad:
-        text = f"{bad:,} of {total:,} files cannot be used."
-        say(f"keras-alexnet: {text}", file=sys.stderr)
+    code = _unusable(bad, total)
     if options.to_file and drawn:
         from keras_alexnet.evaluation.prediction_sheet import plot_predictions
 
@@ -154,6 +168,14 @@ def _predict(options):
             drawn, trained.class_names, options.to_file, trained.channels
         )
         say(f"{options.to_file}: {len(drawn)} images", file=sys.stderr)
+    return code
+
+
+def _unusable(bad, total):
+    """Say how many files could not be used; the exit code."""
+    if bad:
+        text = f"{bad:,} of {total:,} files cannot be used."
+        say(f"keras-alexnet: {text}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -28,7 +28,6 @@ def add_parsers(commands):
 
 def _printing(make):
     def command(options):
-        load_tensorflow()
         table = make()
         print_table(table, options.format)
         return int(bool(getattr(table, "broken", ())))
@@ -64,6 +63,7 @@ def _add_run(parser):
 
 
 def _checked():
+    load_tensorflow()
     from keras_alexnet.paper.check_paper import check_paper
 
     return check_paper()
@@ -76,7 +76,7 @@ def _differences():
 
 
 def _log():
-    from keras_alexnet.paper.check_paper import LogTable
+    from keras_alexnet.paper.authors_log import LogTable
 
     return LogTable()
 

@@ -133,8 +133,10 @@ def _train(options):
         raise ValueError(f"The recipe {name} needs --data DIR.")
     if options.run_dir == "":  # a shell's variable that is not set
         raise ValueError("--run-dir is empty; name a folder, or leave it out.")
+    from keras_alexnet.data.datasets import check_folder
     from keras_alexnet.runs.run_folder import onednn_of
 
+    check_folder(recipe.data)
     folder = options.run_dir or folder_for(recipe)
     load_tensorflow(onednn_of(folder))
     from keras_alexnet.training.trainer import train
@@ -222,8 +224,12 @@ def _add_fine_tune(parser):
 
 
 def _fine_tune(options):
+    from keras_alexnet.data.datasets import check_folder
+    from keras_alexnet.runs.run_folder import check_trained
     from keras_alexnet.runs.run_folder import onednn_of
 
+    check_trained(options.source)
+    check_folder(options.data)
     folder = pathlib.Path(options.run_dir)
     load_tensorflow(onednn_of(folder / "all", folder / "head"))
     from keras_alexnet.training.fine_tuning import fine_tune

@@ -32,6 +32,9 @@ def _add_report(parser):
 
 
 def _report(options):
+    from keras_alexnet.runs.run_folder import check_run
+
+    check_run(options.run)
     load_tensorflow()
     from keras_alexnet.runs.run import Run
     from keras_alexnet.web.report import write_report
@@ -59,6 +62,9 @@ def _add_demo(parser):
 
 
 def _demo(options):
+    from keras_alexnet.runs.run_folder import check_trained
+
+    check_trained(options.network)
     load_tensorflow()
     from keras_alexnet.runs.network import open_trained
     from keras_alexnet.web.demo import Demo

@@ -41,6 +41,9 @@ def _add_convert(parser):
 
 
 def _convert(options):
+    from keras_alexnet.runs.run_folder import check_trained
+
+    check_trained(options.source)
     load_tensorflow()
     from keras_alexnet.export.convert_file import convert_file
 
@@ -79,8 +82,11 @@ def _add_export(parser):
 
 
 def _export(options):
+    from keras_alexnet.runs.run_folder import check_trained
+
     what = options.to_file, options.format, options.quantize
     checked_format(*what)  # before Keras is loaded, and tells its backend
+    check_trained(options.network)
     load_tensorflow()
     from keras_alexnet.export.export_model import export_model
 

@@ -134,12 +134,8 @@ def load_parts(data):
     """
     if data == "fashion":
         return _bundled("train"), _bundled("test")
+    check_folder(data)
     root = pathlib.Path(data)
-    if not data or not root.is_dir():
-        raise ValueError(
-            f"There is no folder {str(data)!r}; expected a folder that holds "
-            "one folder of images for each class."
-        )
     if is_prepared(root):
         train, test = (_prepared(root, part) for part in ("train", "test"))
         return train, test if len(test) else None
@@ -150,6 +146,19 @@ def load_parts(data):
     if layout.test is None:
         return train, None
     return train, _test_folder(layout.test, train.class_names, match_classes)
+
+
+def check_folder(data):
+    """Refuses data that are not there.
+
+    Raises:
+        ValueError: in a sentence.
+    """
+    if data != "fashion" and not (data and pathlib.Path(data).is_dir()):
+        raise ValueError(
+            f"There is no folder {str(data)!r}; expected a folder that holds "
+            "one folder of images for each class."
+        )
 
 
 def test_examples(data, class_names, match=None):
@@ -165,9 +174,8 @@ def test_examples(data, class_names, match=None):
     match = match or match_classes
     if data == "fashion":
         return match(_bundled("test"), class_names, "Fashion-MNIST")
+    check_folder(data)
     root = pathlib.Path(data)
-    if not data or not root.is_dir():
-        raise ValueError(f"There is no folder {str(data)!r}.")
     if is_prepared(root):
         splits = (_prepared(root, split) for split in ("test", "train"))
         found = next(examples for examples in splits if len(examples))

@@ -6,7 +6,6 @@ Pillow's pictures.
 
 import math
 
-import keras
 import numpy as np
 from PIL import Image
 
@@ -88,6 +87,10 @@ def ten_crops(image, pixels: int) -> list:
 
 def flip(image):
     """The mirror image."""
+    if isinstance(image, np.ndarray):
+        return image[..., ::-1, :]
+    import keras  # photos are read and cut without it
+
     if keras.ops.is_tensor(image):  # PyTorch has no steps backwards
         return keras.ops.flip(image, -2)
     return image[..., ::-1, :]

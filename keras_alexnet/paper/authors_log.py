@@ -1,11 +1,14 @@
 """The authors' own log: what each of their trainings gave.
 
 Read from the comments at the head of layers/layer-params-*.cfg, one training
-each, so that the noise is unknown. Standard library only.
+each, so that the noise is unknown.
 """
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+
+from keras_alexnet.visualization.table import Table
 
 
 class LogLine(NamedTuple):
@@ -95,3 +98,43 @@ def points(config, other):
     """
     one, two = LOG[config], LOG[other]
     return [round(one.top1 - two.top1, 1), round(one.top5 - two.top5, 1)]
+
+
+@dataclass(frozen=True, repr=False)
+class LogTable(Table):
+    """The authors' own log, one line for each training."""
+
+    _header = (
+        "config",
+        "change",
+        "top-1, %",
+        "top-5, %",
+        "images",
+        "crops",
+        "here",
+    )
+    _right = (2, 3, 5)
+
+    def to_dict(self):
+        """The table as plain values."""
+        return {"log": {name: line._asdict() for name, line in LOG.items()}}
+
+    def _heading(self):
+        return (
+            "The authors' log: errors in the comments of "
+            "layers/layer-params-*.cfg, one training each"
+        )
+
+    def _cells(self):
+        return [
+            (
+                name,
+                line.change,
+                f"{line.top1:.3f}",
+                "" if line.top5 is None else f"{line.top5:.3f}",
+                line.images,
+                str(line.crops),
+                line.ours,
+            )
+            for name, line in LOG.items()
+        ]

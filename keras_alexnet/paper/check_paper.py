@@ -1,11 +1,9 @@
-"""`check_paper()`: every checkable statement, against what is computed; and
-the authors' log as a table."""
+"""`check_paper()`: every checkable statement, against what is computed."""
 
 from dataclasses import dataclass
 
 from keras_alexnet.paper.architecture_statements import ARCHITECTURE_STATEMENTS
 from keras_alexnet.paper.article_statements import ARTICLE_STATEMENTS
-from keras_alexnet.paper.authors_log import LOG
 from keras_alexnet.paper.measures import forget
 from keras_alexnet.paper.statement import AGREES
 from keras_alexnet.paper.statement import BROKEN
@@ -99,46 +97,6 @@ class PaperTable(Table):
                 line.statement.why,
             )
             for line in self.lines
-        ]
-
-
-@dataclass(frozen=True, repr=False)
-class LogTable(Table):
-    """The authors' own log, one line for each training."""
-
-    _header = (
-        "config",
-        "change",
-        "top-1, %",
-        "top-5, %",
-        "images",
-        "crops",
-        "here",
-    )
-    _right = (2, 3, 5)
-
-    def to_dict(self):
-        """The table as plain values."""
-        return {"log": {name: line._asdict() for name, line in LOG.items()}}
-
-    def _heading(self):
-        return (
-            "The authors' log: errors in the comments of "
-            "layers/layer-params-*.cfg, one training each"
-        )
-
-    def _cells(self):
-        return [
-            (
-                name,
-                line.change,
-                f"{line.top1:.3f}",
-                "" if line.top5 is None else f"{line.top5:.3f}",
-                line.images,
-                str(line.crops),
-                line.ours,
-            )
-            for name, line in LOG.items()
         ]
 
 

@@ -33,6 +33,7 @@ from keras_alexnet.models.keras_settings import keras_settings
 from keras_alexnet.runs import recipes
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.run_folder import is_finished
+from keras_alexnet.runs.run_folder import no_run
 from keras_alexnet.runs.states import MARGIN_BYTES
 from keras_alexnet.runs.states import StateFolder
 from keras_alexnet.untrusted_files import read_text
@@ -71,11 +72,7 @@ class Run:
         try:
             return parse(read_text(self.path(name)))
         except OSError as error:
-            raise ValueError(
-                f"{str(self.folder)!r} is not a run folder: {error.filename} "
-                "cannot be read; expected a folder that `keras-alexnet train` "
-                "has written."
-            ) from error
+            raise no_run(self.folder, name) from error
         except NewerVersion as error:
             raise ValueError(f"{str(self.folder)!r}: {error}") from error
         except (TypeError, ValueError, RecursionError) as error:

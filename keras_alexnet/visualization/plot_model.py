@@ -69,15 +69,8 @@ def plot_model(model_or_variant, to_file: AnyPath = "img/alexnet.png"):
     >>> plot_model("alexnet", "img/alexnet.svg")
     PosixPath('img/alexnet.svg')
     """
-    path = Path(to_file)
-    kind = path.suffix.lower()
-    if kind not in _FORMATS:
-        raise ValueError(
-            f"The ending of {str(to_file)!r} names no format that can be "
-            f"drawn; use one of {', '.join(_FORMATS)}."
-        )
     # What cannot be rendered is refused before the model is built.
-    renderer = None if kind == ".dot" else _find_renderer(kind)
+    path, kind, renderer = Path(to_file), *renderer_of(to_file)
     if isinstance(model_or_variant, str | Architecture):
         from keras_alexnet.models.alexnet import AlexNet
 
@@ -88,6 +81,22 @@ def plot_model(model_or_variant, to_file: AnyPath = "img/alexnet.png"):
     with replacing(path) as temporary:
         Path(temporary).write_bytes(picture)
     return path
+
+
+def renderer_of(to_file):
+    """The format of a picture by its ending, and what draws it; `None` of .dot.
+
+    Raises:
+        ValueError: if the ending is unknown, or nothing that draws it is
+            installed.
+    """
+    kind = Path(to_file).suffix.lower()
+    if kind not in _FORMATS:
+        raise ValueError(
+            f"The ending of {str(to_file)!r} names no format that can be "
+            f"drawn; use one of {', '.join(_FORMATS)}."
+        )
+    return kind, None if kind == ".dot" else _find_renderer(kind)
 
 
 def to_dot(model):

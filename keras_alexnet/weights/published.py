@@ -157,6 +157,19 @@ def is_alias(source):
     return os.fspath(source) in ALIASES and not taken
 
 
+def check_there(path):
+    """Refuses the path of a file of weights that is not there.
+
+    Raises:
+        ValueError: in a sentence.
+    """
+    if not os.path.exists(path):
+        raise ValueError(
+            f"There is no file {os.fspath(path)!r} to read weights from, nor "
+            "a run folder or a published file of that name."
+        )
+
+
 def check_published(path):
     """Refuse a file that has a published one's name but is another.
 

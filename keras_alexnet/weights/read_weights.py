@@ -14,6 +14,7 @@ from keras_alexnet.untrusted_files import open_regular
 from keras_alexnet.untrusted_files import refusing
 from keras_alexnet.untrusted_files import shown
 from keras_alexnet.weights.published import check_published
+from keras_alexnet.weights.published import check_there
 from keras_alexnet.weights.published import fetch
 from keras_alexnet.weights.published import is_alias
 from keras_alexnet.weights.read_caffe import read_caffe
@@ -51,11 +52,7 @@ def read_weights(path):
             "of `keras-alexnet train` is opened by "
             "`keras_alexnet.open_trained`, and a SavedModel keeps no layers."
         )
-    if not os.path.exists(path):
-        raise ValueError(
-            f"There is no file {path!r} to read weights from, nor a run "
-            "folder or a published file of that name."
-        )
+    check_there(path)
     with refusing(path, KNOWN), open_regular(path) as opened:
         read = _reader(path, *opened)
     check_published(path)
