@@ -4,6 +4,7 @@ import multiprocessing.pool
 import weakref
 
 import keras
+import numpy as np
 
 AHEAD = 2  # batches that are read before they are asked for
 
@@ -47,6 +48,19 @@ class Batches(keras.utils.PyDataset):
         return Batches(
             self._steps, lambda number: function(*batch(number)), self._endless
         )
+
+    def joined(self, count):
+        """Such batches, of as many in a row each."""
+
+        def batch(number):
+            batches = [self._batch(number * count + i) for i in range(count)]
+            return keras.tree.map_structure(
+                lambda *arrays: np.concatenate(arrays), *batches
+            )
+
+        steps = self._steps
+        steps = range(steps.start // count, steps.stop // count)
+        return Batches(steps, batch, self._endless)
 
     def __iter__(self):
         index = 0

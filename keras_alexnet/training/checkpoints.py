@@ -123,7 +123,7 @@ class Checkpoints(keras.callbacks.Callback):
             )
         with self._scope():
             for variable, array in zip(self._variables, arrays, strict=True):
-                variable.assign(array.astype(variable.dtype))
+                variable.assign(_placed(array.astype(variable.dtype), variable))
         self._say_changes(facts)
         self.step = self._saved_step = facts["step"]
         self.log = facts["log"]
@@ -293,6 +293,24 @@ def _scope_of(model):
     if keras.backend.backend() == "tensorflow":
         return model.distribute_strategy.scope
     return contextlib.nullcontext
+
+
+def _placed(array, variable):
+    """An array, on several machines of JAX where the variable's values lie.
+
+    JAX compares what machines assign, and waits for ever where one of them has
+    another state, or none; `check_agreement` says that in a sentence.
+    """
+    if keras.backend.backend() != "jax":
+        return array
+    import jax
+
+    place = variable.value.sharding
+    if place.is_fully_addressable:
+        return array
+    return jax.make_array_from_callback(
+        array.shape, place, lambda part: array[part]
+    )
 
 
 def _kind(dtype):

@@ -1,13 +1,22 @@
 """On which devices and machines a model is trained; nothing else names them."""
 
+import collections
 import contextlib
 import functools
 import json
 import os
 
 import keras
+import numpy as np
 
 DISTRIBUTE = ("auto", "none", "mirrored", "multiworker")
+# Seconds after which JAX ends all machines: without a sign of life of one (100
+# by itself), and where one has ended and the others have not (300).
+LOST_AFTER = 60
+NOT_NAMED = (
+    "`distribute='multiworker'` needs the machines' addresses in the "
+    "environment variable TF_CONFIG, or to be started by Slurm's srun."
+)
 
 
 def training_strategy(distribute="auto", devices=None):
@@ -18,7 +27,7 @@ def training_strategy(distribute="auto", devices=None):
             `"multiworker"` (several machines, named in the environment
             variable TF_CONFIG or by Slurm), `"auto"` (the third with
             TF_CONFIG, else the second with several devices, else the first),
-            or a `tf.distribute.Strategy`. On JAX the first two, and on
+            or a `tf.distribute.Strategy`. On JAX the first three, and on
             PyTorch the first.
         devices: How many devices of this machine to use. `None` takes all
             GPUs, or the CPU where there is none. Without enough GPUs, virtual
@@ -49,17 +58,12 @@ def training_strategy(distribute="auto", devices=None):
         )
     if distribute == "auto" and "TF_CONFIG" in os.environ:
         distribute = "multiworker"
-    if backend != "tensorflow" and distribute == "multiworker":
-        raise ValueError(
-            "Several machines need Keras' TensorFlow backend, whose "
-            f"`tf.distribute` adds them up; {backend} trains on one machine "
-            "here: unset KERAS_BACKEND, or leave out `distribute` and unset "
-            "TF_CONFIG."
-        )
-    if backend == "jax":
-        return _of_jax(distribute, devices)
     if backend == "torch":
         return _of_torch(distribute, devices)
+    if backend == "jax":
+        if distribute == "multiworker":
+            return _machines_of_jax(devices)
+        return _of_jax(distribute, devices)
     if distribute == "multiworker":
         return _several_machines(devices)
     import tensorflow as tf
@@ -81,12 +85,13 @@ class Devices:
     Args:
         distribution: A `keras.distribution.DataParallel`, or `None` for one
             device.
+        machines: How many machines the devices are of.
+        machine: The number of this one; 0 is the chief.
     """
 
-    cluster_resolver = None
-
-    def __init__(self, distribution=None):
+    def __init__(self, distribution=None, machines=1, machine=0):
         self._distribution = distribution
+        self.machines, self.machine = machines, machine
         self.num_replicas_in_sync = (
             distribution.num_model_replicas if distribution else 1
         )
@@ -99,6 +104,12 @@ class Devices:
 
 
 def _of_torch(distribute, devices):
+    if distribute == "multiworker":
+        raise ValueError(
+            "Several machines need Keras' backend tensorflow or jax; torch "
+            "trains on one machine here: change KERAS_BACKEND, or leave out "
+            "`distribute` and unset TF_CONFIG."
+        )
     if distribute not in ("auto", "none") or devices not in (None, 1):
         raise ValueError(
             "Several devices need Keras' backend tensorflow or jax; on torch "
@@ -129,6 +140,62 @@ def _of_jax(distribute, devices):
         )
     names = [f"{device.platform}:{device.id}" for device in found[:devices]]
     return Devices(keras.distribution.DataParallel(devices=names))
+
+
+def _machines_of_jax(devices):
+    """All devices of several machines, which wait for each other here."""
+    import jax
+
+    if not jax.distributed.is_initialized():
+        _join_machines_of_jax(devices)
+    counts = collections.Counter(d.process_index for d in jax.devices())
+    found = len(jax.local_devices())
+    if devices not in (None, found):
+        raise ValueError(
+            f"{devices} devices of each machine were asked for, but this one "
+            f"has {found}; leave out `devices` to use them."
+        )
+    if len({*counts.values()}) > 1:
+        raise ValueError(
+            "All machines must train on as many devices; this one has "
+            f"{found} of {len(jax.devices())} on {len(counts)} machines."
+        )
+    # Each machine is given its own share of a batch (`distributed`).
+    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    return Devices(distribution, jax.process_count(), jax.process_index())
+
+
+def _join_machines_of_jax(devices):
+    """Have JAX know of the other machines, before it computes anything."""
+    import jax
+
+    machines = {}  # Slurm's variables JAX reads itself
+    if "TF_CONFIG" in os.environ:
+        addresses, place = _read_tf_config(os.environ["TF_CONFIG"])
+        machines = {
+            "coordinator_address": addresses[0],
+            "num_processes": len(addresses),
+            "process_id": place,
+        }
+    elif "SLURM_STEP_NODELIST" not in os.environ:
+        raise ValueError(NOT_NAMED)
+    if devices is not None:
+        machines["local_device_ids"] = range(devices)
+    # It would keep SIGTERM for itself.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        if devices is not None:
+            jax.config.update("jax_num_cpu_devices", devices)
+        jax.distributed.initialize(
+            **machines,
+            heartbeat_timeout_seconds=LOST_AFTER,
+            shutdown_timeout_seconds=LOST_AFTER,
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            "The machines cannot be joined, which must be done before JAX "
+            f"computes anything: {error}"
+        ) from error
 
 
 @functools.cache
@@ -171,14 +238,11 @@ def _several_machines(devices):
 
     resolver = None
     if "TF_CONFIG" in os.environ:
-        _check_tf_config(os.environ["TF_CONFIG"])
+        _read_tf_config(os.environ["TF_CONFIG"])
     elif "SLURM_STEP_NODELIST" in os.environ:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
     else:
-        raise ValueError(
-            "`distribute='multiworker'` needs the machines' addresses in the "
-            "environment variable TF_CONFIG, or to be started by Slurm's srun."
-        )
+        raise ValueError(NOT_NAMED)
     gpus = tf.config.list_physical_devices("GPU")
     if devices is not None and devices != max(len(gpus), 1):
         if devices > len(gpus):
@@ -197,7 +261,8 @@ def _several_machines(devices):
         ) from error
 
 
-def _check_tf_config(text):
+def _read_tf_config(text):
+    """The addresses of all machines, the chief's first, and whose is here."""
     example = (
         '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
         '"task": {"type": "worker", "index": 0}}'
@@ -222,10 +287,15 @@ def _check_tf_config(text):
             f"TF_CONFIG gives this {kind} the index {index}, but names "
             f"{len(cluster[kind])}; the first has the index 0."
         )
+    chiefs, workers = (cluster.get(k, []) for k in ("chief", "worker"))
+    place = index if kind == "chief" else len(chiefs) + index
+    return chiefs + workers, place
 
 
 def is_chief(strategy):
     """Whether this machine alone writes files: the chief, or worker 0."""
+    if isinstance(strategy, Devices):
+        return strategy.machine == 0
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -242,25 +312,30 @@ def distributed(strategy, batches):
         batches: Function that takes `replicas` and `local`, as
             `pipeline.training_batches` does, and returns a data set.
     """
-    if isinstance(strategy, Devices) or strategy.num_replicas_in_sync == 1:
-        return batches(replicas=strategy.num_replicas_in_sync, local=None)
+    replicas = strategy.num_replicas_in_sync
 
-    def for_this_machine(context):
-        count = strategy.num_replicas_in_sync // context.num_input_pipelines
-        first = context.input_pipeline_id * count
-        return batches(
-            replicas=strategy.num_replicas_in_sync,
-            local=range(first, first + count),
+    def of_machine(machine, machines):
+        count = replicas // machines
+        local = range(machine * count, (machine + 1) * count)
+        return batches(replicas=replicas, local=local)
+
+    if isinstance(strategy, Devices) and strategy.machines > 1:
+        shares = of_machine(strategy.machine, strategy.machines)
+        return shares.joined(replicas // strategy.machines)
+    if isinstance(strategy, Devices) or replicas == 1:
+        return batches(replicas=replicas, local=None)
+    return strategy.distribute_datasets_from_function(
+        lambda context: of_machine(
+            context.input_pipeline_id, context.num_input_pipelines
         )
-
-    return strategy.distribute_datasets_from_function(for_this_machine)
+    )
 
 
 def check_agreement(strategy, step, images):
     """Refuses to start where the machines do not begin with the same.
 
     Args:
-        strategy: A `tf.distribute.Strategy`.
+        strategy: As of `training_strategy`.
         step: Integer, the steps that were done before.
         images: Integer, the fingerprint of this machine's images.
 
@@ -268,22 +343,42 @@ def check_agreement(strategy, step, images):
         ValueError: if they have not read the same checkpoint, or the same
             images.
     """
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return
-    values = strategy.run(lambda: tf.constant([step, images], tf.int64))
-    totals = strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
-    replicas = strategy.num_replicas_in_sync
-    if int(totals[0]) != replicas * step:
+    same_step, same_images = _are_same(strategy, [step, images])
+    if not same_step:
         raise ValueError(
             f"This machine would go on after step {step}, others elsewhere; "
             "all must be given the same run folder, on a disk that they share."
         )
-    if int(totals[1]) != replicas * images:
+    if not same_images:
         raise ValueError(
             "The machines do not see the same images under the same classes; "
             "all must be given the same data."
         )
+
+
+def _are_same(strategy, values):
+    """Whether each of some integers is the same on all machines."""
+    if isinstance(strategy, Devices):
+        if strategy.machines == 1:
+            return [True] * len(values)
+        from jax.experimental import multihost_utils
+
+        values = np.array(values, "int32")  # JAX cuts off what is longer
+        found = multihost_utils.process_allgather(values)
+        return (found == values).all(axis=0)
+    import tensorflow as tf
+
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return [True] * len(values)
+    values = np.array(values, "int64")
+    found = strategy.run(lambda: tf.constant(values))
+    totals = strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+    return totals.numpy() == strategy.num_replicas_in_sync * values
+
+
+def leave_together(strategy):
+    """Wait until the chief is done, so that JAX finds no machine missing."""
+    if isinstance(strategy, Devices) and strategy.machines > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("the end of a training")

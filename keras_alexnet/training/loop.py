@@ -65,12 +65,11 @@ def fit(
         )
         step = checkpoints.restore()
         _check_epoch(checkpoints, feed.steps)
+        check_agreement(feed.strategy, step, images)
         if not checkpoints.has_state:
             _check_nothing_is_lost(run, folder)
             if recipe.weights is not None:
                 start_from(recipe.weights, network, run)
-        check_agreement(feed.strategy, step, images)
-        if not checkpoints.has_state:
             warn_if_left_out()
             checkpoints.save()  # from now on, no state means a lost one
         progress = TrainingProgress(

@@ -34,6 +34,7 @@ from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run_folder import is_finished
 from keras_alexnet.terminal import say
 from keras_alexnet.training.distribution import is_chief
+from keras_alexnet.training.distribution import leave_together
 from keras_alexnet.training.distribution import training_strategy
 from keras_alexnet.training.feed import Feed
 from keras_alexnet.training.loop import fit
@@ -118,6 +119,7 @@ def train(
         if chief:
             run.save_weights(network)
             _conclude(run, test_data, skipped)
+        leave_together(strategy)
     return run
 
 
@@ -146,25 +148,35 @@ def _make_deterministic():
 
 @contextlib.contextmanager
 def _in_a_sentence(skipped):
-    """What TensorFlow says of its end, without where in its graph it was."""
-    if keras.backend.backend() != "tensorflow":
+    """What a backend says of its end, without where in its graph it was."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        name, failure = "TensorFlow", tf.errors.OpError
+        guard = steps().one_strategy
+    elif backend == "jax":
+        import jax
+
+        name, failure = "JAX", jax.errors.JaxRuntimeError
+        guard = contextlib.nullcontext
+    else:
         yield
         return
-    import tensorflow as tf
-
     try:
-        with steps().one_strategy():
+        with guard():
             yield
-    except tf.errors.OpError as error:
+    except failure as error:
         skipped.check()  # says it itself, where that was the reason
         noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
-        lines = [line.strip() for line in error.message.splitlines()]
+        text = getattr(error, "message", str(error))
+        lines = [line.strip() for line in text.splitlines()]
         messages = [
             line for line in lines if line and not line.startswith(noise)
         ]
         reason = messages[0].rstrip(".") if messages else type(error).__name__
         raise ValueError(
-            f"TensorFlow stopped the training: {reason}. The same command, on "
+            f"{name} stopped the training: {reason}. The same command, on "
             "all machines if there are several, goes on from the last "
             "checkpoint."
         ) from error
