@@ -21,6 +21,18 @@ def on_backend(backend, script, *words, hidden=True):
         hidden: Boolean, whether TensorFlow cannot be imported on another
             backend.
     """
+    run = subprocess.run(
+        [sys.executable, *arguments(backend, script, *words, hidden=hidden)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout, run.stderr
+
+
+def arguments(backend, script, *words, hidden=True):
+    """Of Python, for that; see `on_backend`."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     code = "import runpy, sys\n"
@@ -28,11 +40,4 @@ def on_backend(backend, script, *words, hidden=True):
         code += "sys.modules['tensorflow'] = None\n"
     code += f"sys.argv[1:] = {list(map(str, words))!r}\n"
     code += f"runpy.run_path({str(FOLDER / script)!r}, run_name='__main__')"
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout, run.stderr
+    return ["-W", "ignore", "-c", code]

@@ -55,6 +55,8 @@ def main(folder, precision, stop="never", devices=1, parts=1):
         )
     except Stopped:
         return
+    if run.folder != folder:  # another machine's, which writes nothing
+        return
     weights = run.load_model().get_weights()
     np.savez(folder / "ends.npz", *weights)
     print(f"trained on {keras.backend.backend()}")

@@ -1,10 +1,8 @@
 """Which strategy is made, and machines that train together."""
 
-import contextlib
 import csv
 import json
-import os
-import socket
+import pathlib
 import subprocess
 import sys
 import time
@@ -14,6 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_noise
+from machines import config
+from machines import run_together
+from machines import started_together
 from movement import BOUNDS
 from train_noise import assert_same_steps
 
@@ -21,16 +22,13 @@ import keras_alexnet as ka
 from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import training_strategy
 
+ON_ARRAYS = pathlib.Path(train_noise.__file__).with_name("train_arrays.py")
+
 
 @pytest.fixture(autouse=True)
 def no_machines(monkeypatch):
     for name in ("TF_CONFIG", "SLURM_STEP_NODELIST"):
         monkeypatch.delenv(name, raising=False)
-
-
-def config(workers=("a:1", "b:2"), kind="worker", index=0, **others):
-    cluster = {"worker": list(workers), **others}
-    return {"cluster": cluster, "task": {"type": kind, "index": index}}
 
 
 # --- refusals ---------------------------------------------------------------
@@ -119,55 +117,6 @@ def test_a_strategy_is_taken_as_it_is():
 # --- several processes ------------------------------------------------------
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-@contextlib.contextmanager
-def started_together(arguments, folder, count):
-    """The same processes on so many machines; they end with the block."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-    processes = []
-    for index in range(count):
-        home = folder / f"machine{index}"  # where nothing must appear
-        home.mkdir(exist_ok=True)
-        text = json.dumps(config(addresses, index=index))
-        with open(folder / f"machine{index}.txt", "w") as log:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, *map(str, arguments)],
-                    env={**os.environ, "TF_CONFIG": text},
-                    cwd=home,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def run_together(arguments, folder, count):
-    """Start the same on so many machines; fail unless all end well."""
-    with started_together(arguments, folder, count) as processes:
-        codes = [process.wait(timeout=300) for process in processes]
-    told = [
-        (folder / f"machine{index}.txt").read_text() for index in range(count)
-    ]
-    assert codes == [0] * count, "\n".join(told)
-    for index in range(count):
-        assert not any((folder / f"machine{index}").iterdir())
-
-
 def files_of(folder):
     return {
         str(path.relative_to(folder))
@@ -212,39 +161,9 @@ def test_three_machines_give_the_weights_of_one(tmp_path):
         assert_same_steps(one, three, precision)
 
 
-ON_ARRAYS = """
-import sys
-import numpy as np
-import keras_alexnet as ka
-from keras_alexnet.runs.recipes import get_recipe
-
-generator = np.random.default_rng(0)
-images = generator.integers(0, 256, (43, 40, 40, 1), "uint8")
-examples = ka.Examples(images, np.arange(43) % 10, tuple("abcdefghij"))
-recipe = get_recipe(
-    "smoke",
-    data="",
-    variant="lenet5",
-    resize_pixels=40,
-    batch_size=10,
-    epochs=int(sys.argv[2]),
-    learning_rate=0.01,
-    global_clipnorm=0.5,
-)
-ka.train(
-    recipe,
-    sys.argv[1],
-    examples=(examples, examples),
-    checkpoint_minutes=float(sys.argv[3]),
-    deterministic=True,
-    verbose=0,
-)
-"""
-
-
 def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
     two = tmp_path / "two"
-    command = ["-c", ON_ARRAYS, two, 30, 0]
+    command = [ON_ARRAYS, two, 30, 0]
     with started_together(command, tmp_path, 2) as (chief, worker):
         saved = two / "checkpoints" / "state-000000012.safetensors"
         until = time.monotonic() + 200
@@ -255,7 +174,7 @@ def test_a_killed_machine_ends_the_others_and_all_go_on(tmp_path):
         assert chief.wait(timeout=20) not in (0, None)
     assert not (two / "results.json").exists()
     run_together(command, tmp_path, 2)
-    undisturbed = ["-c", ON_ARRAYS, tmp_path / "undisturbed", 30, 5]
+    undisturbed = [ON_ARRAYS, tmp_path / "undisturbed", 30, 5]
     run_together(undisturbed, tmp_path, 2)
     assert_same_runs(tmp_path / "undisturbed", two)
 
