@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import warnings
@@ -46,6 +47,7 @@ from keras_alexnet.visualization.summary import summary
 # Where they are computed in one call: few enough for a bar that moves and for
 # Ctrl-C, many enough that a call (some .1 ms) costs nothing.
 STEPS_AT_ONCE = 100
+_STATUS = re.compile("[A-Z_]+: ")  # what JAX's own errors begin with
 
 
 def train(
@@ -119,7 +121,8 @@ def train(
         if chief:
             run.save_weights(network)
             _conclude(run, test_data, skipped)
-        leave_together(strategy)
+        with _in_a_sentence(skipped):
+            leave_together(strategy)
     return run
 
 
@@ -149,27 +152,16 @@ def _make_deterministic():
 @contextlib.contextmanager
 def _in_a_sentence(skipped):
     """What a backend says of its end, without where in its graph it was."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        name, failure = "TensorFlow", tf.errors.OpError
-        guard = steps().one_strategy
-    elif backend == "jax":
-        import jax
-
-        name, failure = "JAX", jax.errors.JaxRuntimeError
-        guard = contextlib.nullcontext
-    else:
-        yield
-        return
+    name, failures, context = _failures()
     try:
-        with guard():
+        with context():
             yield
-    except failure as error:
+    except failures as error:
+        text = getattr(error, "message", str(error))
+        if name == "JAX" and not _STATUS.match(text):
+            raise
         skipped.check()  # says it itself, where that was the reason
         noise = ("Detected at", "File ", "Graph execution", "[[", "<stack")
-        text = getattr(error, "message", str(error))
         lines = [line.strip() for line in text.splitlines()]
         messages = [
             line for line in lines if line and not line.startswith(noise)
@@ -180,6 +172,22 @@ def _in_a_sentence(skipped):
             "all machines if there are several, goes on from the last "
             "checkpoint."
         ) from error
+
+
+def _failures():
+    """A backend's name, what it raises, and a context that explains more."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return "TensorFlow", tf.errors.OpError, steps().one_strategy
+    if backend == "jax":
+        import jax
+
+        # The second where it waits for values of other machines.
+        failures = jax.errors.JaxRuntimeError, ValueError
+        return "JAX", failures, contextlib.nullcontext
+    return "PyTorch", (), contextlib.nullcontext
 
 
 @contextlib.contextmanager
