@@ -248,8 +248,9 @@ def _from_onnx(path):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without the notes of TensorFlow and tf2onnx on their own affairs."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx")]
+    """Without the notes of the converters on their own affairs."""
+    names = ("tensorflow", "tf2onnx", "onnx_ir")  # jax2onnx writes by that
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -30,8 +30,6 @@ class Format(NamedTuple):
     extra: str = ""
 
 
-# jax2onnx 0.17.1, by which Keras 3.15 goes.
-BY_JAX2ONNX = "onnxruntime takes no max-pooling that jax2onnx writes"
 FORMATS = {
     "keras": Format(
         "Keras", ".keras", {"tensorflow": (), "jax": (), "torch": ()}
@@ -47,10 +45,10 @@ FORMATS = {
         ".onnx",
         {
             "tensorflow": ("tf2onnx", "onnx", "onnxruntime"),
+            "jax": ("jax2onnx", "onnx", "onnxruntime"),
             "torch": ("onnx", "onnxruntime"),
         },
-        {"jax": BY_JAX2ONNX},
-        "export",
+        extra="export",
     ),
     "litert": Format(
         "LiteRT",
@@ -67,10 +65,10 @@ FORMATS = {
         ".xml",
         {
             "tensorflow": ("tf2onnx", "onnx", "openvino"),
+            "jax": ("jax2onnx", "onnx", "openvino"),
             "torch": ("onnx", "openvino"),
         },
-        {"jax": f"it is made of ONNX, and {BY_JAX2ONNX}"},
-        "openvino",
+        extra="openvino",
     ),
 }
 

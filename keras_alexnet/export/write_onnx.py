@@ -1,6 +1,7 @@
 """A network as an ONNX file."""
 
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -48,9 +49,12 @@ def write_onnx(network, path):
     """
     import onnx
 
-    of_torch = keras.backend.backend() == "torch"
-    large = (_by_torch if of_torch else _by_tf2onnx)(network.model, path)
+    of_tensorflow = keras.backend.backend() == "tensorflow"
+    write = _by_tf2onnx if of_tensorflow else _by_keras
+    large = write(network.model, path)
     proto = onnx.load(path)
+    # Where jax2onnx puts large weights; they belong into the one file.
+    pathlib.Path(f"{path}.data").unlink(missing_ok=True)
     _put(proto.graph, large)
     names = json.dumps(network.class_names)
     metadata = {"class_names": names, "input": input_text(network)}
@@ -78,13 +82,13 @@ def _by_tf2onnx(model, path):
     return large
 
 
-def _by_torch(model, path):
-    """Write the file, which has all weights, by PyTorch's own converter."""
+def _by_keras(model, path):
+    """Write the file, which has all weights, as Keras does on the backend."""
     if None in model.input_shape[1:]:
-        # Keras would trace it with an image of one pixel.
+        # Of an image of one pixel on PyTorch; on JAX nothing would run it.
         raise ValueError(
-            "PyTorch needs images of known size; make the network with an "
-            "`input_shape` of whole numbers"
+            "JAX and PyTorch need images of known size; make the network with "
+            "an `input_shape` of whole numbers"
         )
     image = keras.KerasTensor((None, *model.input_shape[1:]), name="image")
     _export(model, path, [image])

@@ -29,11 +29,18 @@ def form_of_convolution(x, stride):
         return convolution
     is_first = x.shape[-1] < FEW_FOR_GPUS and stride > 1
     on_gpu = jax.default_backend() == "gpu"
-    return on_blocks if is_first and on_gpu and _is_known(x) else None
+    return on_blocks if is_first and on_gpu and _are_known(x.shape) else None
 
 
 def form_of_max_pooling(x):
-    """The function for such images, or `None` for Keras' own way."""
+    """The function for such images, or `None` for Keras' own way.
+
+    A batch of no known size is a converter's. Of XLA's own way jax2onnx 0.17.1
+    makes a pooling over four axes, which onnxruntime refuses.
+    """
+    batch, *sizes = x.shape
+    if not isinstance(batch, int) and _are_known(sizes):
+        return max_pooling if jnp.issubdtype(x.dtype, jnp.floating) else None
     return max_pooling if _is_on_cpu(x) else None
 
 
@@ -43,12 +50,12 @@ def _is_on_cpu(x):
         # Which several devices would have to hand to each other in a loop.
         and keras.distribution.distribution() is None
         and keras.backend.standardize_dtype(x.dtype) in ("float32", "float64")
-        and _is_known(x)
+        and _are_known(x.shape)
     )
 
 
-def _is_known(x):
-    return all(isinstance(size, int) for size in x.shape)
+def _are_known(sizes):
+    return all(isinstance(size, int) for size in sizes)
 
 
 def on_blocks(x, kernel, stride, padding):

@@ -1,5 +1,7 @@
 """Exports where Keras' backend is JAX or PyTorch, in processes of their own."""
 
+import functools
+import importlib.util
 import json
 
 import numpy as np
@@ -12,13 +14,39 @@ import keras_alexnet as ka
 
 NAMES = ("a", "b", "c")
 # In a model of the user's; means of windows that overlap, of 7 maps 6.
-NETWORKS = [*ka.VARIANTS, "alexnet within", "torchvision at 256"]
-ELSEWHERE = "save the network as .keras and export that, or its run folder"
+MORE = ["alexnet within", "torchvision at 256"]
+NETWORKS = {
+    "torch": [*ka.VARIANTS, *MORE],
+    # jax2onnx takes long, so of each kind one: all were converted once.
+    "jax": ["cifar10_18pct", "cifar10_11pct", "lenet5", *MORE],
+}
+ELSEWHERE = (
+    "save the network as .keras and export that, or its run folder, under "
+    "KERAS_BACKEND=tensorflow.\n"
+)
+# File -> what is said of it.
+WHY_NOT = {
+    "torch": {
+        "net.tflite": "fixes the number of images there",
+        "net": "Keras 3.15 fails there",
+    },
+    "jax": {
+        "net.tflite": "Keras 3.15 has no way from it",
+        "net": "SavedModel needs tensorflow, which cannot be imported",
+    },
+}
 
 
 def process(backend, *words, hidden=True):
     """What a process prints that exports on a backend."""
     return on_backend(backend, "export_anywhere.py", *words, hidden=hidden)[0]
+
+
+def skip_without_converter(backend):
+    """Not by importing it here, which takes jax2onnx seconds."""
+    package = {"torch": "onnx", "jax": "jax2onnx"}[backend]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
 
 
 def answers(path, images):
@@ -34,18 +62,26 @@ def answers(path, images):
 
 
 @pytest.fixture(scope="module")
-def of_torch(tmp_path_factory):
-    """A folder of what PyTorch has made of every variant."""
-    pytest.importorskip("onnx")
-    folder = tmp_path_factory.mktemp("torch")
-    process("torch", "networks", folder, *NETWORKS)
-    return folder
+def written(tmp_path_factory):
+    """A function of a backend: the folder of what it has made of networks."""
+
+    @functools.cache
+    def write(backend):
+        skip_without_converter(backend)
+        folder = tmp_path_factory.mktemp(backend)
+        process(backend, "networks", folder, *NETWORKS[backend])
+        return folder
+
+    return write
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_onnx_by_pytorch(name, of_torch):
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [(backend, name) for backend, names in NETWORKS.items() for name in names],
+)
+def test_onnx(backend, name, written):
     onnx = pytest.importorskip("onnx")
-    path = of_torch / f"{name}.onnx"
+    path = written(backend) / f"{name}.onnx"
     with np.load(path.with_suffix(".npz")) as arrays:
         images, expected = arrays["images"], arrays["expected"]
     assert np.ptp(expected, axis=0).max() > 0.1  # the images differ
@@ -55,7 +91,7 @@ def test_onnx_by_pytorch(name, of_torch):
     rows = ka.VARIANTS[name.split()[0]].rows
     nodes = [node.op_type for node in onnx.load(path).graph.node]
     norms = [row for row in rows if getattr(row, "window", "") == "cross_map"]
-    assert ("LRN" in nodes) == bool(norms)
+    assert ("LRN" in nodes) == (bool(norms) and backend == "torch")
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +114,26 @@ def images_and_answers(run):
     return images, model.predict(images, verbose=0)
 
 
-def test_a_run_by_pytorch(run, tmp_path):
+@pytest.mark.parametrize("backend", WHY_NOT)
+def test_a_run(backend, run, tmp_path):
     """Proven there, with the names and the metadata of TensorFlow's."""
+    skip_without_converter(backend)
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("openvino")
     names = ("net.keras", "net.onnx", "net.xml", "net.tflite", "net")
-    told = exported("torch", run, tmp_path, *names)
+    told = exported(backend, run, tmp_path, *names)
     for name in names[:3]:
         code, text = told[name]
         assert code == 0, text
         assert "largest difference to Keras" in text
         assert "RGB of 0..255, minus 125.31/122.95/113.87" in text
         assert "probabilities (batch, 3) of a, b, c" in text
-    for name, words in {
-        "net.tflite": "fixes the number of images there",
-        "net": "Keras 3.15 fails there",
-    }.items():
+    for name, reason in WHY_NOT[backend].items():
         code, text = told[name]
         assert code == 2
-        assert words in text and ELSEWHERE in text
-        assert text.endswith("under KERAS_BACKEND=tensorflow.\n")
+        assert reason in text
+        if "needs tensorflow" not in reason:
+            assert ELSEWHERE in text
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {*names[:3], "net.bin"}
     proto = onnx.load(tmp_path / "net.onnx")
@@ -117,31 +153,6 @@ def test_a_run_by_pytorch(run, tmp_path):
     again = ka.open_trained(tmp_path / "net.keras")
     assert again.class_names == NAMES
     again = again.load_model().predict(images, verbose=0)
-    np.testing.assert_allclose(again, expected, atol=1e-5)
-
-
-def test_a_run_by_jax(run, tmp_path):
-    names = ("net.keras", "net.onnx", "net.xml", "net.tflite", "net")
-    told = exported("jax", run, tmp_path, *names)
-    code, text = told["net.keras"]
-    assert code == 0, text
-    assert "probabilities (batch, 3) of a, b, c" in text
-    for name, words, backends in (
-        ("net.onnx", "no max-pooling that jax2onnx writes", "tensorflow or to"),
-        ("net.xml", "it is made of ONNX", "tensorflow or torch"),
-        ("net.tflite", "Keras 3.15 has no way from it", "tensorflow."),
-    ):
-        code, text = told[name]
-        assert code == 2
-        assert words in text and ELSEWHERE in text
-        assert f"KERAS_BACKEND={backends}" in text
-    code, text = told["net"]
-    assert code == 2
-    assert "SavedModel needs tensorflow, which cannot be imported" in text
-    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
-    images, expected = images_and_answers(run)
-    again = ka.open_trained(tmp_path / "net.keras").load_model()
-    again = again.predict(images, verbose=0)
     np.testing.assert_allclose(again, expected, atol=1e-5)
 
 

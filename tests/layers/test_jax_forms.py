@@ -5,6 +5,7 @@ import pytest
 
 jax = pytest.importorskip("jax")
 
+from jax import export  # noqa: E402
 from jax import lax  # noqa: E402
 
 from keras_alexnet.layers import jax_forms  # noqa: E402
@@ -143,6 +144,9 @@ def test_which_form_is_taken(monkeypatch):
     assert jax_forms.form_of_convolution(wide, 1) is jax_forms.convolution
     assert jax_forms.form_of_max_pooling(wide) is jax_forms.max_pooling
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    (batch,) = export.symbolic_shape("batch")
+    converted = jax.ShapeDtypeStruct((batch, 27, 27, 96), "float32")
+    assert jax_forms.form_of_max_pooling(converted) is jax_forms.max_pooling
     assert jax_forms.form_of_convolution(image, 4) is jax_forms.on_blocks
     assert jax_forms.form_of_convolution(image, 1) is None
     assert jax_forms.form_of_convolution(wide, 1) is None
