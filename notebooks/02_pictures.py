@@ -21,6 +21,7 @@
 # Grace Hopper. Put another path into `photo` for one of your own.
 
 # %%
+import itertools
 import os
 import tempfile
 
@@ -31,13 +32,13 @@ from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 import keras_alexnet as ka
+from keras_alexnet.environment import load_tensorflow
+
+load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 from keras_alexnet.data import transforms
 from keras_alexnet.data.color import IMAGENET_2012
 from keras_alexnet.data.decode import read_image
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.paper.authors_log import LOG
-
-load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 
 os.chdir(tempfile.mkdtemp())
 plt.rcParams.update({"figure.facecolor": "white", "figure.dpi": 80})
@@ -120,7 +121,8 @@ examples = ka.Examples(original[np.newaxis], [0], ("portrait",))
 sizes = {"batch_size": 1, "resize_pixels": 256, "crop_pixels": 227}
 batches = ka.training_batches(examples, color_noise=0.1, seed=1, **sizes)
 views, titles = [], []
-for (crops, flips, shifts), _, _ in batches.take(10).as_numpy_iterator():
+for inputs, _, _ in itertools.islice(batches, 10):
+    crops, flips, shifts = map(np.asarray, inputs)
     mirrored, shift = bool(flips[0]), shifts[0]
     view = crops[0][:, ::-1] if mirrored else crops[0]
     views.append(np.clip(view + shift, 0, 255).astype("uint8"))
@@ -139,7 +141,8 @@ show(views, titles, 5)
 again = ka.training_batches(
     examples, color_noise=0.1, seed=1, first_step=7, **sizes
 )
-(crops, flips, shifts), _, _ = next(again.as_numpy_iterator())
+inputs, _, _ = next(iter(again))
+crops, flips, shifts = map(np.asarray, inputs)
 view = crops[0][:, ::-1] if flips[0] else crops[0]
 same = np.clip(view + shifts[0], 0, 255).astype("uint8")
 print("started at step 7, equal to view 7:", np.array_equal(same, views[7]))
