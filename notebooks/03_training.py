@@ -19,6 +19,11 @@
 # with this package's parts, and `ka.train`, which makes a run folder. At the
 # end both train on two devices, each step of which must be that of one device.
 # Two virtual CPUs stand in for GPUs: they compute the same, and are not faster.
+#
+# Of the notebooks this one alone needs TensorFlow as Keras' backend, since its
+# two devices are `tf.distribute`'s; on JAX they are `keras.distribution`'s, on
+# PyTorch there is one
+# ([docs/several-devices.md](../docs/several-devices.md)).
 
 # %%
 import os
@@ -31,13 +36,14 @@ from IPython.display import display
 from matplotlib.cbook import get_sample_data
 
 import keras_alexnet as ka
-from keras_alexnet.data import transforms
-from keras_alexnet.data.decode import read_image
 from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 import keras
 import tensorflow as tf
+
+from keras_alexnet.data import transforms
+from keras_alexnet.data.decode import read_image
 
 tf.get_logger().setLevel("ERROR")  # it announces each strategy
 # TensorFlow must know before it computes anything. With GPUs leave this out.

@@ -22,6 +22,7 @@
 # in about half a minute.
 
 # %%
+import logging
 import os
 import tempfile
 
@@ -35,10 +36,8 @@ import keras_alexnet as ka
 from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
-import tensorflow as tf
-
 # Each call below compiles its preprocessing anew, which TensorFlow warns of.
-tf.get_logger().setLevel("ERROR")
+logging.getLogger("tensorflow").setLevel("ERROR")
 
 os.chdir(tempfile.mkdtemp())  # the pictures are written there
 plt.rcParams.update({"figure.facecolor": "white", "figure.dpi": 80})

@@ -40,7 +40,6 @@ from keras_alexnet.environment import load_tensorflow
 
 load_tensorflow()  # imports it without its notes about oneDNN and CUDA
 import keras
-import tensorflow as tf
 
 from keras_alexnet.data.decode import read_image
 from keras_alexnet.export.convert_file import convert_file
@@ -210,15 +209,20 @@ plt.show()
 #
 # Each format is loaded in a fresh process by the runtime that it is meant for,
 # and compared with Keras, before the file takes its place. Keras' own and
-# SavedModel need nothing more; ONNX wants `pip install "keras_alexnet[export]"`
-# and is left out here without it.
+# SavedModel, which only the backend TensorFlow writes by itself, need nothing
+# more; ONNX wants `pip install "keras_alexnet[export]"` and is left out here
+# without it.
 
 # %%
-files = ["clothes.keras", "clothes_saved"]
-if all(map(importlib.util.find_spec, ("tf2onnx", "onnxruntime"))):
+backend = keras.backend.backend()
+files = ["clothes.keras"]
+if backend == "tensorflow":
+    files.append("clothes_saved")
+converter = {"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnx"}
+if all(map(importlib.util.find_spec, (converter[backend], "onnxruntime"))):
     files.append("clothes.onnx")
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of tf2onnx about NumPy
+    warnings.simplefilter("ignore")  # of converters about NumPy
     exports = [ka.export_model(tuned, file) for file in files]
 for export in exports:
     print(f"{export.title}: {export.size_bytes / 1e6:.2f} MB, ", end="")
@@ -230,15 +234,21 @@ for export in exports:
 # needs TensorFlow alone, nothing of this package:
 
 # %%
-server = tf.saved_model.load("clothes_saved")
-pictures = sorted(pathlib.Path("clothes/val").glob("*/*.png"))[::70]
-given = tf.stack([tf.io.read_file(str(path)) for path in pictures])
-answer = server.serve_image_bytes(given)
-for path, names, scores in zip(
-    pictures, answer["classes"].numpy(), answer["scores"].numpy(), strict=True
-):
-    said, score = names[0].decode(), float(scores[0])
-    print(f"{path.parent.name:15} taken for {said:15} {score:.2f}")
+if "clothes_saved" in files:
+    import tensorflow as tf
+
+    server = tf.saved_model.load("clothes_saved")
+    pictures = sorted(pathlib.Path("clothes/val").glob("*/*.png"))[::70]
+    given = tf.stack([tf.io.read_file(str(path)) for path in pictures])
+    answer = server.serve_image_bytes(given)
+    for path, names, scores in zip(
+        pictures,
+        answer["classes"].numpy(),
+        answer["scores"].numpy(),
+        strict=True,
+    ):
+        said, score = names[0].decode(), float(scores[0])
+        print(f"{path.parent.name:15} taken for {said:15} {score:.2f}")
 
 # %% [markdown]
 # What else is read (Caffe, ONNX, NumPy, Keras 1 to 3) and how the conversions

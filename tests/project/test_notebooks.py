@@ -1,6 +1,7 @@
 """The notebooks run, their twins are equal, what is kept is presentable."""
 
 import base64
+import importlib.util
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import jupytext
 import numpy as np
 import pytest
+from on_backend import on_backend
 from PIL import Image
 
 import keras_alexnet as ka
@@ -59,6 +61,9 @@ RESULTS = {
     ),
 }
 RESULTS["01_architecture.zh"] = RESULTS["01_architecture"]
+# On other backends; the Chinese one has the code of the English.
+ELSEWHERE = [name for name in NAMES if not name.endswith(".zh")]
+OF_TENSORFLOW = {"03_training": "its two devices are tf.distribute's"}
 
 
 def outputs(path):
@@ -119,6 +124,27 @@ def test_runs_from_top_to_bottom_without_the_network(executed, name):
         check_training(text)
     if name == "06_weights":
         check_weights(text)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_runs_on_other_backends(name, backend, tmp_path, monkeypatch):
+    """The twin, TensorFlow hidden; figures are drawn and not shown."""
+    if name in OF_TENSORFLOW:
+        pytest.skip(OF_TENSORFLOW[name])
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    text, _ = on_backend(backend, FOLDER / f"{name}.py")
+    for result in RESULTS[name]:
+        if result != "ONNX:" or can_write_onnx(backend):
+            assert result in text
+    if name == "06_weights":
+        check_weights(text)
+
+
+def can_write_onnx(backend):
+    converter = {"jax": "jax2onnx", "torch": "onnx"}[backend]
+    return importlib.util.find_spec(converter) is not None
 
 
 def check_training(text):
