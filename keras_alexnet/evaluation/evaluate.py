@@ -15,6 +15,7 @@ from keras_alexnet.files import AnyPath
 from keras_alexnet.files import replacing
 from keras_alexnet.runs.network import Network
 from keras_alexnet.runs.network import Trained
+from keras_alexnet.terminal import counted
 from keras_alexnet.visualization import charts
 from keras_alexnet.visualization.table import Table
 
@@ -204,18 +205,22 @@ def evaluate(
     return replace(counts, changes=tests.changes)
 
 
-def count_answers(trained, examples, skipped, ten_crops=False):
-    """The `Evaluation` of examples; bad files are told to `skipped`."""
+def count_answers(trained, examples, skipped, ten_crops=False, shown=False):
+    """The `Evaluation` of examples; bad files are told to `skipped`, and a bar
+    is shown where somebody looks."""
     networks = [Network.of(each) for each in _listed(trained)]
     names = networks[0].names
     confusion, top5_correct = np.zeros((len(names), len(names)), int), 0
     first = 0
-    for scores, read in score_batches(networks, examples, skipped, ten_crops):
-        labels = examples.labels[first : first + len(read)][read]
-        first += len(read)
-        order = np.argsort(-scores[read], axis=1, kind="stable")
-        np.add.at(confusion, (labels, order[:, 0]), 1)
-        top5_correct += int((order[:, :5] == labels[:, None]).sum())
+    batches = score_batches(networks, examples, skipped, ten_crops)
+    with counted("testing", len(examples), shown, transient=True) as advance:
+        for scores, read in batches:
+            labels = examples.labels[first : first + len(read)][read]
+            first += len(read)
+            order = np.argsort(-scores[read], axis=1, kind="stable")
+            np.add.at(confusion, (labels, order[:, 0]), 1)
+            top5_correct += int((order[:, :5] == labels[:, None]).sum())
+            advance(len(read))
     bad = len(examples) - int(confusion.sum())
     crops = _crops(networks) if ten_crops else "center crop"
     return Evaluation(names, confusion, top5_correct, bad, crops, len(networks))

@@ -119,8 +119,13 @@ def train(
                 tensorboard=tensorboard and chief,
             )
         if chief:
+            if verbose:
+                say(
+                    "The training has ended: its weights are written, tested on"
+                    f" {len(test_data):,} images, and pictures are drawn."
+                )
             run.save_weights(network)
-            _conclude(run, test_data, skipped)
+            _conclude(run, test_data, skipped, shown)
         with _in_a_sentence(skipped):
             leave_together(strategy)
     return run
@@ -234,12 +239,12 @@ def _describe(run, model):
         warnings.warn(str(error), stacklevel=2)
 
 
-def _conclude(run, test_examples, skipped):
+def _conclude(run, test_examples, skipped, shown):
     """Test the weights that were written, and draw what there is to see.
 
     The results come last: with them the run is finished.
     """
-    evaluation = count_answers(run, test_examples, skipped)
+    evaluation = count_answers(run, test_examples, skipped, shown=shown)
     with replacing(run.path("curves.png")) as path:
         charts.plot_curves(run.path("log.csv"), path)
     with replacing(run.path("confusion_matrix.png")) as path:

@@ -17,6 +17,7 @@ from untrained import write_photos
 
 import keras_alexnet as ka
 from keras_alexnet.cli.main import main
+from keras_alexnet.data import datasets
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.training import trainer
 from keras_alexnet.visualization import html as pages
@@ -341,6 +342,7 @@ def trained_by(text, monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trainer, "train", train)
+    monkeypatch.setattr(datasets, "check_folder", lambda data: None)
     if text.startswith("import"):
         exec(text, {})
     else:
