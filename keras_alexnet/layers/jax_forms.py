@@ -33,15 +33,24 @@ def form_of_convolution(x, stride):
 
 
 def form_of_max_pooling(x):
-    """The function for such images, or `None` for Keras' own way.
+    """The function for such images, or `None` for Keras' own way."""
+    return max_pooling if _is_on_cpu(x) or is_converted(x) else None
 
-    A batch of no known size is a converter's. Of XLA's own way jax2onnx 0.17.1
-    makes a pooling over four axes, which onnxruntime refuses.
+
+def form_of_average_pooling(x):
+    """The function for such images, or `None` for Keras' own way."""
+    return average_pooling if is_converted(x) else None
+
+
+def is_converted(x):
+    """Whether a converter asks, since the batch has no known size.
+
+    Of XLA's poolings jax2onnx 0.17.1 makes such over all four axes, which
+    onnxruntime (the largest) and OpenVINO (the mean) refuse.
     """
     batch, *sizes = x.shape
-    if not isinstance(batch, int) and _are_known(sizes):
-        return max_pooling if jnp.issubdtype(x.dtype, jnp.floating) else None
-    return max_pooling if _is_on_cpu(x) else None
+    is_floating = jnp.issubdtype(x.dtype, jnp.floating)
+    return not isinstance(batch, int) and _are_known(sizes) and is_floating
 
 
 def _is_on_cpu(x):
@@ -222,6 +231,22 @@ def max_pooling(x, size, stride, padding):
     """
     x = _padded(x, (size, size), stride, padding, -jnp.inf)
     return _largest(x, size, stride)
+
+
+def average_pooling(x, size, stride, padding):
+    """The mean of what each window has of the image.
+
+    Args:
+        x: As of `max_pooling`, as the others.
+        size: The same.
+        stride: The same.
+        padding: The same.
+    """
+    total, count = (
+        sum(_places(_padded(v, (size, size), stride, padding, 0), size, stride))
+        for v in (x, jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+    )
+    return total / count
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

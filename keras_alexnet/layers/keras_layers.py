@@ -53,12 +53,11 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
     def call(self, inputs):
         form, forms = None, _jax_forms(self.data_format)
-        (down, across), (high, wide) = self.strides, self.pool_size
-        if forms and down == across and high == wide:
+        if forms and _is_square(self):
             form = forms.form_of_max_pooling(inputs)
         if form is None:
             return super().call(inputs)
-        return form(inputs, high, down, self.padding)
+        return form(inputs, self.pool_size[0], self.strides[0], self.padding)
 
 
 @keras.saving.register_keras_serializable(package="keras_alexnet")
@@ -79,6 +78,12 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
     """
 
     def call(self, inputs):
+        form, forms = None, _jax_forms(self.data_format)
+        if forms and _is_square(self):
+            form = forms.form_of_average_pooling(inputs)
+        if form is not None:
+            size, stride = self.pool_size[0], self.strides[0]
+            return form(inputs, size, stride, self.padding)
         if self.padding != "same" or keras.backend.backend() != "torch":
             return super().call(inputs)
         last = self.data_format == "channels_last"
@@ -107,8 +112,8 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
 class AdaptiveAveragePooling2D(keras.layers.AdaptiveAveragePooling2D):
     """The means of as many windows as are wanted, of an image of any size.
 
-    As `keras.layers.AdaptiveAveragePooling2D`, but that PyTorch, which knows
-    no such operation of ONNX, can convert it.
+    As `keras.layers.AdaptiveAveragePooling2D`, but that PyTorch and JAX, which
+    know no such operation of ONNX, can convert it.
 
     Args:
         *args: As of `keras.layers.AdaptiveAveragePooling2D`.
@@ -126,8 +131,7 @@ class AdaptiveAveragePooling2D(keras.layers.AdaptiveAveragePooling2D):
         self._sides = [input_shape[axis] for axis in self._axes]
 
     def call(self, inputs):
-        of_torch = keras.backend.backend() == "torch"
-        if not of_torch or converter() != "ONNX" or None in self._sides:
+        if None in self._sides or not _is_converted(inputs):
             return super().call(inputs)
         for axis, side, count in zip(
             self._axes, self._sides, self.output_size, strict=True
@@ -180,6 +184,19 @@ def dense_class():
     is_double = keras.config.dtype_policy().compute_dtype == "float64"
     of_torch = keras.backend.backend() == "torch"
     return Dense if is_double and of_torch else keras.layers.Dense
+
+
+def _is_square(layer):
+    """Whether the windows of a pooling are, and step so."""
+    (down, across), (high, wide) = layer.strides, layer.pool_size
+    return down == across and high == wide
+
+
+def _is_converted(inputs):
+    """Whether JAX or PyTorch is asked by a converter."""
+    if keras.backend.backend() == "jax":
+        return not isinstance(inputs.shape[0], int)
+    return keras.backend.backend() == "torch" and converter() == "ONNX"
 
 
 def _jax_forms(data_format):

@@ -1,5 +1,6 @@
 """The forms of layers for JAX, beside JAX's own."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -101,6 +102,16 @@ def test_max_pooling(sizes, padding):
     )
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("sizes", POOLINGS)
+def test_average_pooling(sizes, padding):
+    *shape, side, stride = sizes
+    x = np.random.default_rng(0).normal(size=shape)
+    expected = keras.ops.average_pool(x, side, stride, padding, "channels_last")
+    found = jax_forms.average_pooling(x, side, stride, padding)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_what_is_not_finite_stays_so():
     x = np.ones((1, 5, 5, 2), "float32")
     x[0, 2, 2] = np.nan
@@ -147,6 +158,9 @@ def test_which_form_is_taken(monkeypatch):
     (batch,) = export.symbolic_shape("batch")
     converted = jax.ShapeDtypeStruct((batch, 27, 27, 96), "float32")
     assert jax_forms.form_of_max_pooling(converted) is jax_forms.max_pooling
+    form = jax_forms.form_of_average_pooling(converted)
+    assert form is jax_forms.average_pooling
+    assert jax_forms.form_of_average_pooling(wide) is None
     assert jax_forms.form_of_convolution(image, 4) is jax_forms.on_blocks
     assert jax_forms.form_of_convolution(image, 1) is None
     assert jax_forms.form_of_convolution(wide, 1) is None
