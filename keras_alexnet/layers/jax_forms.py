@@ -296,7 +296,9 @@ def _pooling_gradient(size, stride, known, upstream):
             place = np.where(inside, size * down + across, -2)
             hit = of_window(first, i, j) == place.astype(first.dtype)
             total += jnp.where(hit, of_window(upstream, i, j), 0)
-    total = total.reshape(len(x), high * stride, wide * stride, x.shape[-1])
+    # Not `len(x)`: a SavedModel has a gradient, for batches of any size.
+    shape = x.shape[0], high * stride, wide * stride, x.shape[-1]
+    total = total.reshape(shape)
     return (total[:, :height, :width],)
 
 
