@@ -9,13 +9,15 @@ others stay.
 
 import argparse
 import fnmatch
+import os
 import pathlib
 import tempfile
 
+from benchmarks.harness import AVX2
 from benchmarks.harness import PATIENCE
 from benchmarks.harness import measure
 from benchmarks.markdown import page
-from benchmarks.results_file import RESULTS
+from benchmarks.results_file import default_path
 from benchmarks.results_file import read
 from benchmarks.results_file import write
 from benchmarks.rows import all_rows
@@ -56,7 +58,13 @@ def _parser():
         type=pathlib.Path,
         metavar="JSON",
         help="written after each row, with a table beside it; by default "
-        f"{RESULTS.relative_to(RESULTS.parents[2])}, and none with --quick",
+        "benchmarks/results/benchmarks-KIND.json, KIND being that of the "
+        "processor, and none with --quick",
+    )
+    parser.add_argument(
+        "--as-avx2",
+        action="store_true",
+        help="hold all frameworks to AVX2, as on an older processor",
     )
     parser.add_argument(
         "--list", action="store_true", help="the names of the rows"
@@ -78,6 +86,8 @@ def main():
 
 
 def _run(options, scratch):
+    if options.as_avx2:
+        os.environ.update(AVX2)
     if options.list:
         rows = all_rows("", scratch)
         print("\n".join(_chosen(rows, options.rows, options.quick, True)))
@@ -85,7 +95,7 @@ def _run(options, scratch):
     photos = options.photos and _photos(options.photos)
     rows = all_rows(photos, scratch)
     chosen = _chosen(rows, options.rows, options.quick, photos)
-    path = options.to_file or (None if options.quick else RESULTS)
+    path = options.to_file or (None if options.quick else default_path())
     results = read(path)
     how = (1, None) if options.quick else (options.rounds, PATIENCE)
     for name in chosen:

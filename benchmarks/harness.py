@@ -12,10 +12,29 @@ from dataclasses import field
 
 from benchmarks.process import SILENCE
 from benchmarks.process import Worker
+from keras_alexnet.environment import cpuinfo
 
 # A machine is idle when others take less than this share of it, looked at
 # for half a second; after so many seconds it is measured as it is.
 IDLE_SHARE, IDLE_SECONDS, PATIENCE = 0.1, 0.5, 60
+# The last instructions for vectors that a processor has.
+KINDS = {
+    "amx_bf16": "amx",
+    "avx512_bf16": "avx512-bfloat16",
+    "avx512f": "avx512",
+    "avx2": "avx2",
+}
+# What holds every framework to AVX2 on a newer processor; what it gives is
+# kept under a name of its own.
+HELD_TO = "KERAS_ALEXNET_BENCHMARKS_HELD_TO"
+AVX2 = {
+    HELD_TO: "held-to-avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
 
 
 @dataclass(frozen=True)
@@ -164,13 +183,22 @@ def _ticks():
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
+def instructions():
+    """The kind of processor: by it results are kept side by side."""
+    if held_to := os.environ.get(HELD_TO):
+        return held_to
+    flags = (cpuinfo("flags") or "").split()
+    for flag, name in KINDS.items():
+        if flag in flags:
+            return name
+    return platform.machine()
+
+
 def machine():
     """What it runs on."""
-    name = platform.processor() or platform.machine()
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    models = [x.split(": ")[1] for x in lines if x.startswith("model name")]
     return {
-        "processor": models[0] if models else name,
+        "processor": cpuinfo("model name") or platform.machine(),
+        "instructions": instructions(),
         "processors": os.cpu_count(),
         "memory_gib": round(
             os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

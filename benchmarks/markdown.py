@@ -105,7 +105,8 @@ def page(results):
         for package, version in column["versions"].items()
     }
     head = (
-        f"{machine['processors']} processors, {machine['processor']}, "
+        f"{machine['processors']} processors, {machine['processor']} "
+        f"({machine['instructions']}), "
         f"{machine['memory_gib']} GiB; Python {machine['python']}, "
         f"{', '.join(sorted(versions))}. "
         "Medians of interleaved rounds, each column in its own process, whose "

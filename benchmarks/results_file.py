@@ -3,13 +3,19 @@
 import json
 import pathlib
 
+from benchmarks.harness import instructions
 from benchmarks.harness import machine
 from benchmarks.markdown import page
 from keras_alexnet.files import replacing
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "benchmarks.json"
+RESULTS = pathlib.Path(__file__).parent / "results"
 # By these two machines are told apart.
-SAME = ("processor", "processors")
+SAME = ("processor", "instructions", "processors")
+
+
+def default_path():
+    """The file of this kind of processor."""
+    return RESULTS / f"benchmarks-{instructions()}.json"
 
 
 def read(path):
@@ -45,7 +51,8 @@ def _measured_here(path, here):
     if there != {key: here[key] for key in SAME}:
         raise ValueError(
             f"{str(path)!r} holds what another machine gave "
-            f"({there['processors']} processors, {there['processor']}); name "
+            f"({there['processors']} processors, {there['processor']}, "
+            f"{there['instructions']}); name "
             "another file with --to-file"
         )
     return results

@@ -2,9 +2,11 @@
 and their parts."""
 
 import math
+import os
 from dataclasses import replace
 
 from benchmarks.feeding_columns import CLASSES
+from benchmarks.harness import HELD_TO
 from benchmarks.harness import Column
 from benchmarks.harness import Row
 from benchmarks.whole_rows import OURS
@@ -16,9 +18,12 @@ from benchmarks.whole_rows import start_row
 from benchmarks.whole_rows import training_row
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.arithmetic import training_operations
+from keras_alexnet.environment import ONEDNN
+from keras_alexnet.environment import leaves_out_onednn
 
 PIXELS = {"alexnet": 227, "single_tower": 227, "torchvision": 224}
 JAX = f"{OURS} on JAX"
+NATIVE = "tf.nn.local_response_normalization"
 ON_JAX = {"KERAS_BACKEND": "jax"}
 TORCH = {
     "PyTorch": {},
@@ -150,15 +155,13 @@ def normalization_row(name, shape):
         f"Normalization of {shape}, forward and backward",
         {
             OURS: ours,
-            "tf.nn.local_response_normalization": with_arguments(
-                keras, whose="plain"
-            ),
+            NATIVE: with_arguments(keras, whose="plain"),
             "PyTorch": torch,
             "PyTorch, channels last": with_arguments(torch, channels_last=True),
             "torch.compile": with_arguments(torch, compiled=True),
             JAX: replace(ours, needs="jax", environment=ON_JAX),
         },
-        "tf.nn.local_response_normalization",
+        NATIVE,
         "copying",
         small=True,
     )
@@ -246,4 +249,25 @@ def all_rows(photos, scratch):
         growth_row("side", "pixels", (67, 99, 131, 163, 195, 227, 291)),
         growth_row("classes", "classes", (5, 100, 1000, 10000, 21841)),
     ]
-    return {row.name: row for row in rows}
+    return {row.name: with_onednn(row) for row in rows}
+
+
+def with_onednn(row):
+    """The row where TensorFlow by itself leaves oneDNN out.
+
+    This package turns it on. Others get a column as TensorFlow comes, and one
+    with oneDNN.
+    """
+    if not (os.environ.get(HELD_TO) or leaves_out_onednn()):
+        return row
+    columns = {}
+    for name, column in row.columns.items():
+        given = column.environment
+        turned_on = replace(column, environment={**given, ONEDNN: "1"})
+        if not name.startswith((PLAIN, NATIVE)):
+            columns[name] = turned_on
+            continue
+        as_it_comes = {**given, ONEDNN: "0"}
+        columns[name] = replace(column, environment=as_it_comes)
+        columns[f"{name}, with oneDNN"] = turned_on
+    return replace(row, columns=columns)

@@ -23,7 +23,7 @@ MORE_PAGES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/measurements.md",
-    "benchmarks/results/benchmarks.md": "benchmarks/tables.md",
+    "benchmarks/results/benchmarks-avx512-bfloat16.md": "benchmarks/avx512.md",
 }
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 

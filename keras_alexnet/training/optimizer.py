@@ -95,9 +95,10 @@ class PaperSGD(keras.optimizers.SGD):
         self._are_conv1 = [_is_of("conv1", variable) for variable in variables]
         self._decays = [self._decay_of(variable) for variable in variables]
         # A function lives no longer than the variable that it was made of, so
-        # that each optimizer has its own, and each variable: one function for
-        # all TensorFlow would trace again and again, and warn.
-        self._compiled = functools.cache(lambda index, rule: _compiled(rule))
+        # that each optimizer has its own; and each shape, for which XLA
+        # compiles it once: one function for all TensorFlow would trace again
+        # and again, and warn.
+        self._compiled = functools.cache(lambda shape, *rule: _compiled(rule))
 
     def _check_layers(self, variables):
         for layer in self.layer_decay:
@@ -148,7 +149,7 @@ class PaperSGD(keras.optimizers.SGD):
         if keras.backend.backend() == "tensorflow":
             gradient = _narrow(_dense(gradient))
             values = map(_tensor, (gradient, learning_rate, factor))
-            update = self._compiled(index, rule)
+            update = self._compiled(tuple(variable.shape), *rule)
             self._update_in_place(update, variable, velocity, values)
             return
         values = (variable, velocity, gradient, learning_rate, factor)

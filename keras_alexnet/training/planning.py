@@ -12,8 +12,9 @@ IMAGES, EPOCHS = 1_281_167, 90
 # Section 5.
 PAPER_BATCH, PAPER_RATE, DECAY = 128, 0.01, 0.0005
 # Images per second of one core of an AMD EPYC (Zen 4), half of what two gave
-# (benchmarks/results/benchmarks.md, "Feeding"): photos of ImageNet, 109 KB
-# each, and prepared shards that leave the arithmetic on pixels to the device.
+# (benchmarks/results/benchmarks-avx512-bfloat16.md, "Feeding"): photos of
+# ImageNet, 109 KB each, and prepared shards that leave the arithmetic on pixels
+# to the device.
 PHOTOS_PER_CORE, SHARDS_PER_CORE = 542.2 / 2, 8_392 / 2
 # What prepare-data keeps of a photo: 256x256 RGB values of one byte, and
 # what goes to the device: the crop.
