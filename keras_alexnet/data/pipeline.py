@@ -141,8 +141,8 @@ def training_batches(
         return shares.fill(images, flips, shifts, labels, weights)
 
     if on_device is not None:
-        steps = -(-count // batch_size)
-        return _blocks(batch, first_step, steps, steps_at_once)
+        of_epoch = -(-count // batch_size)
+        return _blocks(batch, first_step, of_epoch, steps_at_once)
     steps = range(first_step * shares.count, ENDLESS)
     return _dataset(steps, batch, source, shares.size, crop_pixels)
 

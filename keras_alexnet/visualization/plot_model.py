@@ -70,7 +70,8 @@ def plot_model(model_or_variant, to_file: AnyPath = "img/alexnet.png"):
     PosixPath('img/alexnet.svg')
     """
     # What cannot be rendered is refused before the model is built.
-    path, kind, renderer = Path(to_file), *renderer_of(to_file)
+    kind, renderer = renderer_of(to_file)
+    path = Path(to_file)
     if isinstance(model_or_variant, str | Architecture):
         from keras_alexnet.models.alexnet import AlexNet
 
