@@ -1,12 +1,18 @@
-"""The README's table of measured results, out of the committed ones.
+"""The tables of the README and of docs/performance.md, out of the committed
+results.
 
-`python -m benchmarks.headline`
+`python -m benchmarks.headline [KIND ...]`, a kind of processor being a file
+`results/benchmarks-KIND.json`.
 """
 
 import json
 import statistics
+import sys
 
 from benchmarks.results_file import RESULTS
+from benchmarks.rows import NATIVE
+from benchmarks.whole_rows import OURS
+from benchmarks.whole_rows import PLAIN
 
 HERE = RESULTS.parent
 FILE = RESULTS / "benchmarks-avx512-bfloat16.json"
@@ -16,6 +22,17 @@ TIMES = {
     "inference-alexnet-32-float32": "inference of `alexnet`, batch 32",
     "step-single_tower-32-float32": "training step of `single_tower`, batch 32",
     "normalization-conv1": "normalization of (32, 55, 55, 96), both ways",
+}
+BY_PROCESSOR = {
+    **TIMES,
+    "step-torchvision-32-float32": "training step of `torchvision`, batch 32",
+    "update": "the optimizer's update of 61 million weights",
+    "start": "until the first step of `alexnet` is done, from nothing",
+}
+FIRST_STEPS = {
+    PLAIN: "the first step of plain Keras",
+    "PyTorch": "the first step of PyTorch",
+    OURS: "the first step of alexnet",
 }
 
 
@@ -50,6 +67,47 @@ def table():
     images = [f"{1 / value:,.0f} images/s" for value in seconds]
     lines.append(_line(title, *images, _ratios(seconds)))
     return "\n".join([*lines, *_experiments()])
+
+
+def of_processor(kind):
+    """What was measured on a kind of processor, in Markdown."""
+    file = RESULTS / f"benchmarks-{kind}.json"
+    rows = json.loads(file.read_text())["rows"]
+    lines = [
+        "| | plain Keras | with oneDNN | PyTorch at its best "
+        "| this package | times as fast |",
+        "|:--|--:|--:|--:|--:|--:|",
+    ]
+    for name, title in BY_PROCESSOR.items():
+        if name in rows:
+            seconds = _by_whose(rows[name])
+            times = [_milliseconds(value) for value in seconds]
+            *others, ours = seconds
+            ratios = [f"{v / ours:.2f}" if v else "-" for v in others]
+            lines.append(_line(title, *times, " / ".join(ratios)))
+    return "\n".join(lines)
+
+
+def _milliseconds(seconds):
+    return f"{1e3 * seconds:,.0f} ms" if seconds else ""
+
+
+def _by_whose(row):
+    """As `_seconds`, and plain Keras with oneDNN where it was measured."""
+    columns = row["columns"]
+    if FIRST_STEPS[OURS] in columns:
+        columns = {who: columns[name] for who, name in FIRST_STEPS.items()}
+    names = list(columns)
+    plain = [n for n in names if n.startswith((PLAIN, NATIVE))]
+    turned_on = [_median(columns[n]) for n in plain if "oneDNN" in n]
+    as_it_comes = [_median(columns[n]) for n in plain if "oneDNN" not in n]
+    torch = [_median(columns[n]) for n in names if "orch" in n]
+    return (
+        min(as_it_comes),
+        min(turned_on, default=None),
+        min(torch),
+        _median(columns[OURS]),
+    )
 
 
 def _line(*cells):
@@ -109,4 +167,7 @@ def _experiments():
 
 
 if __name__ == "__main__":
-    print(table())
+    for kind in sys.argv[1:]:
+        print(of_processor(kind))
+    if not sys.argv[1:]:
+        print(table())

@@ -13,7 +13,7 @@ LOSSES = ("mean", "sum", "list", "list of sum", "dict of sum", "name")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory, onednn):
+def found(tmp_path_factory):
     file = tmp_path_factory.mktemp("two") / "found.json"
     script = SUPPORT / "two_devices.py"
     subprocess.run([sys.executable, "-W", "ignore", script, file], check=True)
