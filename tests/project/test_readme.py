@@ -25,6 +25,14 @@ def test_table_of_measurements_is_the_commands_output():
     assert headline.table() in README
 
 
+def test_tables_by_processor_are_of_the_results():
+    headline = pytest.importorskip("benchmarks.headline")
+    page = (ROOT / "docs" / "performance.md").read_text()
+    for file in headline.RESULTS.glob("benchmarks-*.json"):
+        kind = file.stem.removeprefix("benchmarks-")
+        assert headline.of_processor(kind) in page, kind
+
+
 def test_nothing_is_left_to_fill_in():
     assert not re.findall(r"@[A-Z]+@", README)
 
