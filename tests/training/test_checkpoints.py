@@ -426,6 +426,16 @@ def test_nothing_is_saved_before_it_is_time_but_at_the_end(tmp_path):
     assert again.log[0]["learning_rate"] == 0.05
 
 
+def test_several_steps_in_a_call_are_counted(tmp_path):
+    """Keras tells of four, where an epoch has three."""
+    model = small_model()
+    model.compile(ka.PaperSGD(0.05), model.loss, steps_per_execution=2)
+    checkpoints = Checkpoints(tmp_path, model, minutes=0)
+    fit(model, checkpoints, epochs=2)
+    assert checkpoints.step == 6
+    assert Checkpoints(tmp_path, small_model()).restore() == 6
+
+
 def test_a_signal_stops_a_users_fit_after_the_step(tmp_path):
     model, signals = small_model(), Signals()
     signals.number = signal.SIGINT
