@@ -109,7 +109,12 @@ def column(seconds, amount=1, work=0.0, peak=2_000_000_000, size=None):
     }
 
 
-MACHINE = {"processor": "P", "processors": 2, "memory_gib": 23}
+MACHINE = {
+    "instructions": "none",
+    "processor": "P",
+    "processors": 2,
+    "memory_gib": 23,
+}
 
 
 def test_the_page_divides_right():
