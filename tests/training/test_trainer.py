@@ -581,7 +581,8 @@ def test_half_precision_learns_what_float32_does(precision, tmp_path):
         before = run.build_model().get_weights()
         after = run.load_model().get_weights()
         moved.append([a - b for a, b in zip(after, before, strict=True)])
-    largest = {"float16": 0.05, "bfloat16": 0.2}[precision]
+    # Without bfloat16 of its own (AVX2), a processor is .256 off, with it .2.
+    largest = {"float16": 0.05, "bfloat16": 0.3}[precision]
     for expected, found in zip(*moved, strict=True):
         error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
         assert error < largest
