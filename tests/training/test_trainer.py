@@ -581,8 +581,9 @@ def test_half_precision_learns_what_float32_does(precision, tmp_path):
         before = run.build_model().get_weights()
         after = run.load_model().get_weights()
         moved.append([a - b for a, b in zip(after, before, strict=True)])
-    # Without bfloat16 of its own (AVX2), a processor is .256 off, with it .2.
-    largest = {"float16": 0.05, "bfloat16": 0.3}[precision]
+    largest = {"float16": 0.05, "bfloat16": 0.2}[precision]
+    # On AVX2 TensorFlow sums those of biases in bfloat16: conv2's is .64 off.
+    of_biases = {"float16": 0.05, "bfloat16": 0.7}[precision]
     for expected, found in zip(*moved, strict=True):
         error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
-        assert error < largest
+        assert error < (largest if expected.ndim > 1 else of_biases)
