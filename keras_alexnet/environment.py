@@ -13,7 +13,9 @@ import functools
 import gc
 import importlib
 import io
+import json
 import os
+import pathlib
 import re
 import signal
 import sys
@@ -194,8 +196,40 @@ def import_part(module, wanted, setting=None):
         ) from error
 
 
+def keras_home():
+    """The folder of what Keras keeps between its runs, as a path."""
+    return pathlib.Path(
+        os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    )
+
+
+def backend_of_keras():
+    """The backend that Keras will have, before it is imported."""
+    name = os.environ.get("KERAS_BACKEND")
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        text = (keras_home() / "keras.json").read_text(encoding="utf-8")
+        name = name or json.loads(text).get("backend")
+    return name or "tensorflow"
+
+
+@contextlib.contextmanager
+def without_jax():
+    """Keep Keras from importing JAX where it computes by another backend.
+
+    Wherever JAX is installed `import keras` does so, and takes a second more.
+    """
+    if "jax" in sys.modules or backend_of_keras() == "jax":
+        yield
+        return
+    sys.modules["jax"] = None  # as if it were not installed
+    try:
+        yield
+    finally:
+        del sys.modules["jax"]
+
+
 def load_tensorflow(setting=None):
-    """Import TensorFlow without its notes about oneDNN and CUDA.
+    """Import Keras and its backend, without TensorFlow's notes of oneDNN, CUDA.
 
     It writes them before it reads any setting, so the channel is closed.
 
@@ -210,7 +244,7 @@ def load_tensorflow(setting=None):
     try:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        with raised_signals(), onednn(setting):
+        with raised_signals(), onednn(setting), without_jax():
             importlib.import_module("keras")
     finally:
         os.dup2(kept, 2)

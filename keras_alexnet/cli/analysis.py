@@ -6,9 +6,9 @@ import sys
 
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import picture
 from keras_alexnet.cli.arguments import positive
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import say
 from keras_alexnet.terminal import say_lines
 
@@ -121,7 +121,7 @@ def _open(path, *images):
     check_trained(path)
     if images and not any(map(os.path.lexists, find_images(images))):
         raise ValueError(f"{images[0]!r}: there is no such file.")
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.runs.network import open_trained
 
     return open_trained(path)

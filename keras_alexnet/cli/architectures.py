@@ -3,9 +3,9 @@
 from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import positive
 from keras_alexnet.cli.arguments import print_table
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import say
 
 
@@ -99,7 +99,7 @@ def _plot(options):
 
     to_file = options.to_file or f"img/{options.variant}.png"
     renderer_of(to_file)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.models.alexnet import AlexNet
 
     say(plot_model(AlexNet(options.variant, **arguments), to_file))

@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 
+from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import say_lines
 from keras_alexnet.weights.published import PUBLISHED
 
@@ -28,6 +29,18 @@ def add_format(parser, *choices):
     """The option `--format`; the first is the default, of a table's three."""
     choices = choices or ("text", "markdown", "json")
     parser.add_argument("--format", choices=choices, default=choices[0])
+
+
+def load_keras(onednn=None):
+    """Import Keras and its backend, and nothing of other backends.
+
+    Args:
+        onednn: As of `environment.load_tensorflow`.
+    """
+    load_tensorflow(onednn)
+    from keras_alexnet.models.keras_private import leave_out_tensorflow
+
+    leave_out_tensorflow()
 
 
 def print_table(table, form):

@@ -12,11 +12,11 @@ from keras_alexnet.cli.arguments import NETWORK
 from keras_alexnet.cli.arguments import add_bad_ratio
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import picture
 from keras_alexnet.cli.arguments import positive
 from keras_alexnet.environment import Interrupted
 from keras_alexnet.environment import deferred_signals
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import counted
 from keras_alexnet.terminal import printable
 from keras_alexnet.terminal import say
@@ -67,7 +67,7 @@ def _evaluate(options):
         from keras_alexnet.data.datasets import check_folder
 
         check_folder(options.data)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.evaluation.evaluate import evaluate
     from keras_alexnet.runs.network import open_trained
 
@@ -133,7 +133,7 @@ def _predict(options):
         for file in files:  # which nobody has to be asked about
             say(f"{file}: there is no such file", file=sys.stderr)
         return _unusable(len(files), len(files))
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.evaluation.predict import iter_predictions
     from keras_alexnet.runs.network import open_trained
 

@@ -4,8 +4,8 @@ import pathlib
 
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import print_table
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.paper.experiments import EXPERIMENTS
 from keras_alexnet.paper.experiments import default_folder
 from keras_alexnet.terminal import say_lines
@@ -63,7 +63,7 @@ def _add_run(parser):
 
 
 def _checked():
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.paper.check_paper import check_paper
 
     return check_paper()
@@ -86,7 +86,7 @@ def _run(options):
 
     name, quick = options.experiment, options.quick
     folder = pathlib.Path(options.folder or default_folder(name, quick))
-    load_tensorflow(onednn_of(*sorted(folder.glob("*/*"))))
+    load_keras(onednn_of(*sorted(folder.glob("*/*"))))
     from keras_alexnet.paper.run_experiment import run_experiment
 
     say_lines(run_experiment(name, options.data, folder, quick=quick))

@@ -10,11 +10,11 @@ from keras_alexnet.cli.arguments import SOURCES
 from keras_alexnet.cli.arguments import add_bad_ratio
 from keras_alexnet.cli.arguments import add_command
 from keras_alexnet.cli.arguments import add_format
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import minutes
 from keras_alexnet.cli.arguments import names
 from keras_alexnet.cli.arguments import positive
 from keras_alexnet.cli.arguments import print_table
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.files import holds_only
 from keras_alexnet.runs.recipe import CHOICES
 from keras_alexnet.runs.recipe import OPTIONS
@@ -138,7 +138,7 @@ def _train(options):
 
     check_folder(recipe.data)
     folder = options.run_dir or folder_for(recipe)
-    load_tensorflow(onednn_of(folder))
+    load_keras(onednn_of(folder))
     from keras_alexnet.training.trainer import train
 
     run = train(
@@ -231,7 +231,7 @@ def _fine_tune(options):
     check_trained(options.source)
     check_folder(options.data)
     folder = pathlib.Path(options.run_dir)
-    load_tensorflow(onednn_of(folder / "all", folder / "head"))
+    load_keras(onednn_of(folder / "all", folder / "head"))
     from keras_alexnet.training.fine_tuning import fine_tune
 
     changes = {

@@ -4,8 +4,8 @@ import sys
 
 from keras_alexnet.cli.arguments import NETWORK
 from keras_alexnet.cli.arguments import add_command
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.cli.arguments import port
-from keras_alexnet.environment import load_tensorflow
 from keras_alexnet.terminal import say
 
 HOST, PORT = "127.0.0.1", 7860
@@ -35,7 +35,7 @@ def _report(options):
     from keras_alexnet.runs.run_folder import check_run
 
     check_run(options.run)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.runs.run import Run
     from keras_alexnet.web.report import write_report
 
@@ -65,7 +65,7 @@ def _demo(options):
     from keras_alexnet.runs.run_folder import check_trained
 
     check_trained(options.network)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.runs.network import open_trained
     from keras_alexnet.web.demo import Demo
     from keras_alexnet.web.demo_server import DemoServer

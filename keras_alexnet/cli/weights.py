@@ -4,7 +4,7 @@ from keras_alexnet.architectures.variants import VARIANTS
 from keras_alexnet.cli.arguments import NETWORK
 from keras_alexnet.cli.arguments import SOURCES
 from keras_alexnet.cli.arguments import add_command
-from keras_alexnet.environment import load_tensorflow
+from keras_alexnet.cli.arguments import load_keras
 from keras_alexnet.export.formats import FORMATS
 from keras_alexnet.export.formats import checked_format
 from keras_alexnet.terminal import say
@@ -44,7 +44,7 @@ def _convert(options):
     from keras_alexnet.runs.run_folder import check_trained
 
     check_trained(options.source)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.export.convert_file import convert_file
 
     say(
@@ -87,7 +87,7 @@ def _export(options):
     what = options.to_file, options.format, options.quantize
     checked_format(*what)  # before Keras is loaded, and tells its backend
     check_trained(options.network)
-    load_tensorflow()
+    load_keras()
     from keras_alexnet.export.export_model import export_model
 
     say(export_model(options.network, *what))

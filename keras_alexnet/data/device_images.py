@@ -1,5 +1,7 @@
 """A set of images that lies on a JAX accelerator and is cut there."""
 
+import contextlib
+
 import numpy as np
 
 from keras_alexnet.data.decode import BadImageError
@@ -26,17 +28,21 @@ def fit_on_device(examples, resize_pixels, channels):
 
 
 def device_memory():
-    """Bytes that JAX may use on its first device; 0 of a CPU."""
+    """Bytes that JAX may use on its first device; 0 of a CPU, or unknown."""
     import jax
 
-    device = jax.local_devices()[0]
-    if device.platform == "cpu":
-        return 0
-    return (device.memory_stats() or {}).get("bytes_limit", 0)
+    device, stats = jax.local_devices()[0], None
+    if device.platform != "cpu":
+        # Not every device tells.
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            stats = device.memory_stats()
+    return (stats or {}).get("bytes_limit", 0)
 
 
 class DeviceImages:
     """The central squares of a set, as bytes in a device's memory.
+
+    `training_batches` takes them in place of the `Examples`.
 
     Args:
         examples: `Examples`.
@@ -44,16 +50,27 @@ class DeviceImages:
             the side of the square in its middle.
         channels: Of the network.
         skipped: `SkippedFiles`.
+        steps_at_once: How many steps are computed in one call.
         verbose: Boolean, whether a bar is shown while they are read.
 
     Attributes:
         pixels: `uint8` array of JAX, `(count, side, side, channels)`.
         weights: `(count,)`, 1, and 0 of files that cannot be read.
+        labels: Those of the examples.
     """
 
-    def __init__(self, examples, resize_pixels, channels, skipped, verbose):
+    def __init__(
+        self,
+        examples,
+        resize_pixels,
+        channels,
+        skipped,
+        steps_at_once=1,
+        verbose=False,
+    ):
         import jax
 
+        self.labels, self.steps_at_once = examples.labels, steps_at_once
         source = Source(examples, resize_pixels, True, channels)
         count, side = len(examples), resize_pixels
         pixels = np.zeros((count, side, side, source.channels), "uint8")
@@ -71,6 +88,9 @@ class DeviceImages:
             share_out(read, range(count))
         skipped.check()
         self.pixels = jax.device_put(pixels)
+
+    def __len__(self):
+        return len(self.labels)
 
     def places(self, indices, fractions, pixels):
         """Where `cut_on_device` cuts some images.

@@ -31,7 +31,7 @@ ENDLESS = np.iinfo("int64").max
 
 
 def training_batches(
-    examples: Examples,
+    examples: Examples | DeviceImages,
     *,
     batch_size: int,
     resize_pixels: int,
@@ -51,8 +51,6 @@ def training_batches(
     replicas: int = 1,
     local: range | None = None,
     multiple_of: int = 1,
-    on_device: DeviceImages | None = None,
-    steps_at_once: int = 1,
 ):
     """Endless shuffled batches with the paper's augmentation (Section 4.1).
 
@@ -67,7 +65,8 @@ def training_batches(
     batch is the mean over its real images, on any number of devices.
 
     Args:
-        examples: `Examples`.
+        examples: `Examples`; or their `DeviceImages`, which are cut where they
+            lie, many steps in one call.
         batch_size: Images in a batch.
         resize_pixels: The short side is resized to this.
         crop_pixels: Side of the random square.
@@ -92,17 +91,13 @@ def training_batches(
             here, one after another, with weights 0 and 1; whole batches if
             `None`.
         multiple_of: A replica's share is filled up to a multiple of this.
-        on_device: `DeviceImages` of the examples, which are cut there: what
-            is given in place of images says where.
-        steps_at_once: With `on_device`, how many batches are given at once,
-            along a first axis, but for the last ones of an epoch.
 
     Returns:
         What `fit` takes, of `((images, flips, shifts), labels, weights)`: a
         `tf.data.Dataset`, on JAX and PyTorch a `keras.utils.PyDataset`;
-        `preprocess_batches` makes `(images, labels, weights)` of it. With
-        `on_device`, of `((places, flips, shifts, count), labels, weights)`,
-        of which the first `count` steps are to be done.
+        `preprocess_batches` makes `(images, labels, weights)` of it. Of
+        `DeviceImages`, of `((places, flips, shifts, count), labels, weights)`:
+        several steps along a first axis, of which `count` are to be done.
 
     Raises:
         ValueError: if the examples are prepared in another size.
@@ -111,7 +106,8 @@ def training_batches(
     skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
     shares = _Shares(batch_size, replicas, local, multiple_of)
     noise = color_noise, color_noise_epochs, color_unit, color_statistics
-    if on_device is None:
+    on_device = isinstance(examples, DeviceImages)
+    if not on_device:
         source = Source(examples, resize_pixels, square, channels, keep=True)
 
     def batch(step):
@@ -130,19 +126,19 @@ def training_batches(
                 indices[i], generator, smallest_crop_area, crop_pixels
             )
 
-        if on_device is None:
-            images, weights = _read(source, indices, cut, crop_pixels, skipped)
+        if on_device:
+            images, weights = examples.places(indices, crops, crop_pixels)
         else:
-            images, weights = on_device.places(indices, crops, crop_pixels)
+            images, weights = _read(source, indices, cut, crop_pixels, skipped)
         if local is None:
             weights *= np.float32(shares.size / max(weights.sum(), 1))
         flips = (choices.flips[places] & flip).astype("uint8")
         labels = examples.labels[indices]
         return shares.fill(images, flips, shifts, labels, weights)
 
-    if on_device is not None:
+    if on_device:
         of_epoch = -(-count // batch_size)
-        return _blocks(batch, first_step, of_epoch, steps_at_once)
+        return _blocks(batch, first_step, of_epoch, examples.steps_at_once)
     steps = range(first_step * shares.count, ENDLESS)
     return _dataset(steps, batch, source, shares.size, crop_pixels)
 

@@ -29,6 +29,8 @@ def names():
         found.append((keras.Model, "_maybe_symbolic_build"))
         found.append((optimizer(), "_distribution_strategy"))
         found.append((_of_tensorflow(), "_pywrap_util_port"))
+    else:
+        found.append((_tensorflow_of_keras(), "_available"))
     return found
 
 
@@ -113,6 +115,22 @@ def onednn_is_on():
         return None
     port = getattr(_of_tensorflow(), "_pywrap_util_port", None)
     return port and port.IsMklEnabled()
+
+
+def leave_out_tensorflow():
+    """Have Keras on another backend not look for TensorFlow in this process.
+
+    It looks by importing it, which takes seconds, whenever a configuration is
+    written or a seed is set. Where it is needed it is still imported.
+    """
+    if keras.backend.backend() != "tensorflow":
+        _tensorflow_of_keras()._available = False
+
+
+def _tensorflow_of_keras():
+    from keras.src.utils import module_utils
+
+    return module_utils.tensorflow
 
 
 def _of_tensorflow():

@@ -54,11 +54,11 @@ class Feed:
         self.test_steps = -(-len(test) // self.batch_size)
         self.image_channels = channels_of(train, run.channels)
         self._colors = self._find_colors()
-        self.on_device, self.steps_at_once = None, 1
+        self.on_device = None
         if self._fits_on_device():
             sizes = run.sizes["resize_pixels"], run.channels
-            self.on_device = DeviceImages(train, *sizes, skipped, verbose)
-            self.steps_at_once = steps_at_once
+            how = skipped, steps_at_once, verbose
+            self.on_device = DeviceImages(train, *sizes, *how)
 
     def _fits_on_device(self):
         """Whether a JAX accelerator can cut all that is trained on."""
@@ -79,7 +79,7 @@ class Feed:
 
         def batches(**share):
             return training_batches(
-                self.train,
+                self.on_device or self.train,
                 batch_size=self.batch_size,
                 square=recipe.square,
                 smallest_crop_area=recipe.smallest_crop_area,
@@ -93,8 +93,6 @@ class Feed:
                 seed=recipe.seed,
                 first_step=first_step,
                 skipped=self.skipped,
-                on_device=self.on_device,
-                steps_at_once=self.steps_at_once,
                 **self.run.sizes,
                 **share,
             )

@@ -76,13 +76,13 @@ def _steps_on_device(model, pixels):
 
         return jax.lax.fori_loop(0, count, step, state)
 
-    def steps(state, iterator):
+    def next_steps(state, iterator):
         (*inputs, count), labels, weights = next(iterator)
         batches = tuple(inputs), labels, weights
         state = compiled(state, pixels, batches, count)
         return model.counts.stateless_result(state[-1]), state
 
-    return steps
+    return next_steps
 
 
 def build_pixel_model(run, feed):
@@ -107,7 +107,7 @@ def build_pixel_model(run, feed):
     model = PixelModel(inputs, outputs)
     model.counts = counts
     model.accumulation_steps = recipe.accumulation_steps
-    model.on_device = feed.on_device
+    model.on_device = on_device = feed.on_device
     with strategy.scope():
         model.compile(
             _optimizer(recipe),
@@ -116,10 +116,10 @@ def build_pixel_model(run, feed):
                 reduction="mean_with_sample_weight",
                 dtype=_loss_dtype(network),
             ),
-            steps_per_execution=feed.steps_at_once,
+            steps_per_execution=on_device.steps_at_once if on_device else 1,
         )
         model.optimizer.build(model.trainable_variables)
-    if feed.on_device is not None:
+    if on_device:
         # Else Keras builds the loss by a call with what is fed, of which the
         # images are still to be cut.
         model.compute_loss(y=np.zeros(1), y_pred=np.zeros((1, classes)))

@@ -8,7 +8,6 @@ Without a checksum from its publisher a row is not pinned, and `fetch` says so.
 import contextlib
 import hashlib
 import os
-import pathlib
 import socket
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 
+from keras_alexnet.environment import keras_home
 from keras_alexnet.files import replacing
 
 TIMEOUT_SECONDS = 30  # without a single byte
@@ -219,8 +219,7 @@ def fetch(alias):
             f"{', '.join(ALIASES)}."
         )
     row = PUBLISHED[alias]
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-    path = pathlib.Path(home, "keras_alexnet", row.name).absolute()
+    path = (keras_home() / "keras_alexnet" / row.name).absolute()
     if not row.is_pinned:
         warnings.warn(
             f"{alias!r} is not pinned: its publisher names no checksum, so "

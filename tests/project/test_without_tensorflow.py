@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from on_backend import on_backend
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 # Python then says of TensorFlow what it says of what is not installed.
@@ -41,6 +42,17 @@ def test_all_of_it_works_and_answers_the_same(backend, tmp_path, on_tensorflow):
         np.testing.assert_allclose(
             found[name], expected, rtol=0, atol=limit, err_msg=name
         )
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_commands_import_no_other_framework(backend, tmp_path):
+    """Where it is installed Keras by itself imports TensorFlow, and JAX."""
+    photo = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
+    Image.fromarray(pixels).save(photo)
+    words = "command_line.py", tmp_path, photo
+    said, _ = on_backend(backend, *words, hidden=False)
+    assert "imported beside it: none" in said
 
 
 def test_what_needs_tensorflow_says_so():

@@ -171,7 +171,8 @@ def test_fit_with_callbacks_parts_and_mixed_precision(backend, fits):
         ("float32", 1e-5),
         ("in parts", 1e-5),
         ("mixed_float16", 1e-3),
-        ("mixed_bfloat16", 4e-3),
+        # Without AVX-512 TensorFlow sums the biases' gradients in bfloat16.
+        ("mixed_bfloat16", 1e-2),
     ):
         assert found[kind]["told"] == expected[kind]["told"]
         for name in ("loss", "val_loss", "learning_rate"):
