@@ -162,13 +162,16 @@ def _predict(options):
                 drawn.append(prediction)
     code = _unusable(bad, total)
     if options.to_file and drawn:
-        from keras_alexnet.evaluation.prediction_sheet import plot_predictions
-
-        plot_predictions(
-            drawn, trained.class_names, options.to_file, trained.channels
-        )
-        say(f"{options.to_file}: {len(drawn)} images", file=sys.stderr)
+        _draw(drawn, trained, options.to_file)
     return code
+
+
+def _draw(predictions, trained, path):
+    from keras_alexnet.evaluation.prediction_sheet import plot_predictions
+
+    names, channels = trained.class_names, trained.channels
+    plot_predictions(predictions, names, path, channels)
+    say(f"{path}: {len(predictions)} images", file=sys.stderr)
 
 
 def _unusable(bad, total):

@@ -139,7 +139,7 @@ def _train(options):
     check_folder(recipe.data)
     folder = options.run_dir or folder_for(recipe)
     load_keras(onednn_of(folder))
-    from keras_alexnet.training.trainer import train
+    from keras_alexnet.training.start import train
 
     run = train(
         recipe,

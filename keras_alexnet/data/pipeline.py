@@ -106,8 +106,7 @@ def training_batches(
     skipped = SkippedFiles(count, 0.01) if skipped is None else skipped
     shares = _Shares(batch_size, replicas, local, multiple_of)
     noise = color_noise, color_noise_epochs, color_unit, color_statistics
-    on_device = isinstance(examples, DeviceImages)
-    if not on_device:
+    if not isinstance(examples, DeviceImages):
         source = Source(examples, resize_pixels, square, channels, keep=True)
 
     def batch(step):
@@ -126,7 +125,7 @@ def training_batches(
                 indices[i], generator, smallest_crop_area, crop_pixels
             )
 
-        if on_device:
+        if isinstance(examples, DeviceImages):
             images, weights = examples.places(indices, crops, crop_pixels)
         else:
             images, weights = _read(source, indices, cut, crop_pixels, skipped)
@@ -136,7 +135,7 @@ def training_batches(
         labels = examples.labels[indices]
         return shares.fill(images, flips, shifts, labels, weights)
 
-    if on_device:
+    if isinstance(examples, DeviceImages):
         of_epoch = -(-count // batch_size)
         return _blocks(batch, first_step, of_epoch, examples.steps_at_once)
     steps = range(first_step * shares.count, ENDLESS)

@@ -10,6 +10,7 @@ from keras_alexnet.environment import import_part
 from keras_alexnet.files import AnyPath
 from keras_alexnet.runs.recipe import Recipe
 from keras_alexnet.runs.recipes import get_recipe
+from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.runs.run_folder import onednn_of
 
 if TYPE_CHECKING:
@@ -72,15 +73,15 @@ def train(
     >>> run.results["examples"]
     2000
     """
-    chosen = get_recipe(recipe)
+    chosen = with_full_paths(get_recipe(recipe))
     workdir = pathlib.Path(workdir or os.path.join("runs", chosen.name))
     trainer = import_part("training.trainer", "train", onednn_of(workdir))
     return trainer.train(
         chosen,
         workdir,
-        devices,
-        examples,
-        verbose,
+        devices=devices,
+        examples=examples,
+        verbose=verbose,
         distribute=distribute,
         checkpoint_minutes=checkpoint_minutes,
         deterministic=deterministic,

@@ -13,7 +13,6 @@ import keras
 
 from keras_alexnet.architectures.arithmetic import trace
 from keras_alexnet.architectures.variants import get_architecture
-from keras_alexnet.data.datasets import Examples
 from keras_alexnet.data.datasets import load_parts
 from keras_alexnet.data.datasets import match_classes
 from keras_alexnet.data.layout import find_layout
@@ -21,19 +20,17 @@ from keras_alexnet.data.shards import is_prepared
 from keras_alexnet.data.skipped_files import SkippedFiles
 from keras_alexnet.evaluation.evaluate import count_answers
 from keras_alexnet.evaluation.held_out import settle_data
-from keras_alexnet.files import AnyPath
 from keras_alexnet.files import locked
 from keras_alexnet.files import remove_leftovers
 from keras_alexnet.files import replacing
 from keras_alexnet.models.alexnet_model import steps
 from keras_alexnet.models.keras_settings import keras_settings
-from keras_alexnet.runs.recipe import Recipe
-from keras_alexnet.runs.recipes import get_recipe
 from keras_alexnet.runs.recipes import same_training
 from keras_alexnet.runs.recipes import with_full_paths
 from keras_alexnet.runs.run import Run
 from keras_alexnet.runs.run_folder import is_finished
 from keras_alexnet.terminal import say
+from keras_alexnet.training import start
 from keras_alexnet.training.distribution import is_chief
 from keras_alexnet.training.distribution import leave_together
 from keras_alexnet.training.distribution import training_strategy
@@ -51,45 +48,44 @@ _STATUS = re.compile("[A-Z_]+: ")  # what JAX's own errors begin with
 
 
 def train(
-    recipe: str | Recipe = "fashion",
-    workdir: AnyPath | None = None,
-    devices: int | None = None,
-    examples: tuple[Examples, Examples] | None = None,
-    verbose: str | int = "auto",
+    recipe,
+    workdir,
     *,
-    distribute: str | object = "auto",
-    checkpoint_minutes: float = 5.0,
-    deterministic: bool = False,
-    tensorboard: bool = False,
-) -> Run:
+    devices,
+    examples,
+    verbose,
+    distribute,
+    checkpoint_minutes,
+    deterministic,
+    tensorboard,
+):
     """Train, as `start.train` says, which imports this and TensorFlow."""
     if not checkpoint_minutes >= 0:
         raise ValueError(
             "`checkpoint_minutes` must be at least 0. "
             f"Received: {checkpoint_minutes}"
         )
-    chosen = _usable(recipe, tensorboard)
+    _check_tensorboard(tensorboard)
     if deterministic:
         _make_deterministic()
     strategy = training_strategy(distribute, devices)
     chief = is_chief(strategy)
-    parts = _load(chosen, examples, chief and verbose)
-    workdir = pathlib.Path(workdir or os.path.join("runs", chosen.name))
+    parts = _load(recipe, examples, chief and verbose)
     # Before a lock, or anything, is written into it.
-    Run.check_place(workdir, chosen, parts[0].class_names)
+    Run.check_place(workdir, recipe, parts[0].class_names)
     with (
         _run_folder(workdir, chief) as folder,
-        keras_settings(chosen.dtype),
+        keras_settings(recipe.dtype),
     ):
         shown = chief and verbose in ("auto", 1) and sys.stderr.isatty()
         record, train_data, test_data = settle_data(
-            workdir, chosen, parts, shown
+            workdir, recipe, parts, shown
         )
-        run = Run.create(folder, chosen, train_data.class_names)
+        run = Run.create(folder, recipe, train_data.class_names)
         record.write(run.folder)
         skipped = SkippedFiles(
             len(train_data) + len(test_data),
-            chosen.max_bad_ratio,
+            recipe.max_bad_ratio,
             run.path("skipped.csv"),
         )
         feed = Feed(
@@ -101,7 +97,7 @@ def train(
             STEPS_AT_ONCE if checkpoint_minutes else 1,
             shown,
         )
-        keras.utils.set_random_seed(chosen.seed)
+        keras.utils.set_random_seed(recipe.seed)
         with _in_a_sentence(skipped):
             model, network = build_pixel_model(run, feed)
             if chief:
@@ -131,14 +127,13 @@ def train(
     return run
 
 
-def _usable(recipe, tensorboard):
-    """The recipe; refuses what cannot work here."""
-    if tensorboard and not importlib.util.find_spec("tensorboard"):
+def _check_tensorboard(wanted):
+    """Refuses what cannot be written here."""
+    if wanted and not importlib.util.find_spec("tensorboard"):
         raise ValueError(
             "`tensorboard` needs the package of that name; install it with "
             "`pip install 'keras_alexnet[tensorboard]'`."
         )
-    return with_full_paths(get_recipe(recipe))
 
 
 def _make_deterministic():
@@ -274,4 +269,4 @@ def train_once(recipe, workdir, **options):
             parts = _load(recipe, options.get("examples"), verbose=0)
             settle_data(workdir, recipe, parts, verbose=False)
             return run
-    return train(recipe, workdir, **options)
+    return start.train(recipe, workdir, **options)

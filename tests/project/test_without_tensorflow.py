@@ -12,6 +12,8 @@ import pytest
 from on_backend import on_backend
 from PIL import Image
 
+from keras_alexnet import environment
+
 ROOT = Path(__file__).parents[2]
 # Python then says of TensorFlow what it says of what is not installed.
 HIDDEN = "import sys; sys.modules['tensorflow'] = None\n"
@@ -53,6 +55,29 @@ def test_commands_import_no_other_framework(backend, tmp_path):
     words = "command_line.py", tmp_path, photo
     said, _ = on_backend(backend, *words, hidden=False)
     assert "imported beside it: none" in said
+
+
+@pytest.mark.parametrize(
+    ("config", "variable", "backend"),
+    [
+        (None, None, "tensorflow"),
+        (None, "torch", "torch"),
+        ('{"backend": "jax"}', None, "jax"),
+        ('{"backend": "jax"}', "tensorflow", "tensorflow"),
+        ('{"floatx": "float64"}', None, "tensorflow"),
+        ('{"backend"', None, "tensorflow"),
+    ],
+)
+def test_the_backend_before_keras_is_imported(
+    config, variable, backend, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if variable:
+        monkeypatch.setenv("KERAS_BACKEND", variable)
+    if config:
+        (tmp_path / "keras.json").write_text(config)
+    assert environment.backend_of_keras() == backend
 
 
 def test_what_needs_tensorflow_says_so():
