@@ -428,6 +428,8 @@ def test_nothing_is_saved_before_it_is_time_but_at_the_end(tmp_path):
 
 def test_several_steps_in_a_call_are_counted(tmp_path):
     """Keras tells of four, where an epoch has three."""
+    if keras.backend.backend() == "torch":
+        pytest.skip("Keras refuses several steps in a call on PyTorch")
     model = small_model()
     model.compile(ka.PaperSGD(0.05), model.loss, steps_per_execution=2)
     checkpoints = Checkpoints(tmp_path, model, minutes=0)
