@@ -154,6 +154,16 @@ class AlexNetModel(keras.Model):
     def _preprocessing(self):
         return get_architecture(self.variant).preprocessing
 
+    # TensorFlow traces a step twice in which an optimizer makes its variables.
+    def make_train_function(self, force=False):
+        optimizer, variables = self.optimizer, self.trainable_variables
+        is_new = optimizer is not None and not optimizer.built
+        alone = keras.backend.backend() == "tensorflow" and self._replicas == 1
+        if is_new and alone and variables:
+            with keras.name_scope(optimizer.name, caller=optimizer):
+                optimizer.build(variables)
+        return super().make_train_function(force)
+
     # Keras on JAX calls these with a state in front of the data.
     def train_step(self, *args):
         parts, backend = self.accumulation_steps, keras.backend.backend()

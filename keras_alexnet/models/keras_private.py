@@ -28,6 +28,7 @@ def names():
     if keras.backend.backend() == "tensorflow":
         found.append((keras.Model, "_maybe_symbolic_build"))
         found.append((optimizer(), "_distribution_strategy"))
+        found.append((optimizer(), "_all_reduce_sum_gradients"))
         found.append((_of_tensorflow(), "_pywrap_util_port"))
     else:
         found.append((_tensorflow_of_keras(), "_available"))

@@ -94,11 +94,6 @@ class PaperSGD(keras.optimizers.SGD):
         self._are_biases = [_names(v)[-1] == "bias" for v in variables]
         self._are_conv1 = [_is_of("conv1", variable) for variable in variables]
         self._decays = [self._decay_of(variable) for variable in variables]
-        # A function lives no longer than the variable that it was made of, so
-        # that each optimizer has its own; and each shape, for which XLA
-        # compiles it once: one function for all TensorFlow would trace again
-        # and again, and warn.
-        self._compiled = functools.cache(lambda shape, *rule: _compiled(rule))
 
     def _check_layers(self, variables):
         for layer in self.layer_decay:
@@ -149,8 +144,7 @@ class PaperSGD(keras.optimizers.SGD):
         if keras.backend.backend() == "tensorflow":
             gradient = _narrow(_dense(gradient))
             values = map(_tensor, (gradient, learning_rate, factor))
-            update = self._compiled(tuple(variable.shape), *rule)
-            self._update_in_place(update, variable, velocity, values)
+            self._update_in_place(variable, velocity, values, rule)
             return
         values = (variable, velocity, gradient, learning_rate, factor)
         changed = _learn(*map(_tensor, values), *rule)
@@ -158,7 +152,7 @@ class PaperSGD(keras.optimizers.SGD):
             if value is not None:
                 self.assign(value, new)
 
-    def _update_in_place(self, update, variable, velocity, values):
+    def _update_in_place(self, variable, velocity, values, rule):
         import tensorflow as tf
 
         if velocity is not None:
@@ -168,8 +162,16 @@ class PaperSGD(keras.optimizers.SGD):
             velocity = next(
                 (v for v in mirrors if v.device == variable.device), mirrors[0]
             )
+            velocity = velocity.handle
+        update = _compiled(tuple(variable.shape), variable.dtype, *rule)
         with tf.device(variable.device):  # XLA reaches no other's
-            update(variable, velocity, *values)
+            update(variable.handle, velocity, *values)
+
+    # Keras' sum over one device keeps the model's graph for ever.
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        if strategy_of(self).num_replicas_in_sync == 1:
+            return grads_and_vars
+        return super()._all_reduce_sum_gradients(grads_and_vars)
 
     def get_config(self) -> dict:
         return {
@@ -239,25 +241,38 @@ def _narrow(gradient):
     return gradient
 
 
-def _compiled(rule):
+@functools.lru_cache(maxsize=1024)
+def _compiled(shape, dtype, *rule):
     """The rule as one function that XLA compiles, for TensorFlow.
 
     One pass over the memory for the velocity and one for the variable, in
     place: half of the time of the single operations (benchmarks/README.md).
+    XLA compiles it once for each shape: one function for all shapes TensorFlow
+    would trace again and again, and warn. It takes the handles of variables,
+    since a function that takes variables can outlive none of them.
     """
     import tensorflow as tf
 
-    def update(variable, velocity, *values, rule):
-        changed = [variable, velocity]
-        before = [None if v is None else tf.identity(v) for v in changed]
-        after = _learn(*before, *values, *rule)
-        for value, new in zip(changed, after, strict=True):
-            if value is not None:
-                value.assign(new)
-
     # A partial, since TensorFlow would take all closures for the same function.
-    update = functools.partial(update, rule=rule)
+    update = functools.partial(_assign, dtype=dtype, rule=rule)
     return tf.function(update, jit_compile=True, autograph=False)
+
+
+def _assign(variable, velocity, *values, dtype, rule):
+    """The rule for a variable and its velocity or `None`, by their handles."""
+    import tensorflow as tf
+
+    handles = variable, velocity
+    before = [
+        None
+        if handle is None
+        else tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+        for handle in handles
+    ]
+    after = _learn(*before, *values, *rule)
+    for handle, new in zip(handles, after, strict=True):
+        if handle is not None:
+            tf.raw_ops.AssignVariableOp(resource=handle, value=new)
 
 
 def _tensor(value):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from math import prod
 
 import keras
@@ -724,3 +725,34 @@ def test_an_h5_file_of_a_compiled_model_loads(variant, tmp_path):
     np.testing.assert_array_equal(
         again.predict(x, verbose=0), model.predict(x, verbose=0)
     )
+
+
+@pytest.mark.parametrize("optimizer", [ka.PaperSGD, keras.optimizers.Adam])
+def test_its_step_is_traced_once(optimizer):
+    """Keras has TensorFlow do it twice."""
+    model, traced = ka.AlexNet("lenet5"), []
+    step = model.train_step
+
+    def counted(*data):
+        traced.append(data)
+        return step(*data)
+
+    model.train_step = counted
+    model.compile(optimizer(0.01), "sparse_categorical_crossentropy")
+    images = np.zeros((4, 32, 32, 1), "float32")
+    for _ in range(2):
+        model.fit(images, np.arange(4), batch_size=2, verbose=0)
+    assert len(traced) == 1
+
+
+def test_nothing_is_learned_where_all_is_frozen():
+    model = ka.AlexNet("lenet5")
+    model.trainable = False
+    model.compile(ka.PaperSGD(0.01), "sparse_categorical_crossentropy")
+    before = model.get_weights()
+    images = np.zeros((4, 32, 32, 1), "float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own
+        model.fit(images, np.arange(4), verbose=0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,5 +1,6 @@
 """The paper's rule, against the formula in NumPy."""
 
+import gc
 import json
 import logging
 
@@ -470,3 +471,19 @@ def test_an_optimizer_that_is_wrapped_anew_keeps_its_variables():
     for _ in range(2):
         keras.optimizers.LossScaleOptimizer(optimizer).build([variable])
         assert len(optimizer.variables) == 4
+
+
+def test_models_that_are_gone_leave_no_graph():
+    """As of a search over many of them."""
+
+    def graphs_after(count):
+        for _ in range(count):
+            layers = [keras.layers.Dense(3), keras.layers.Dense(2)]
+            model = keras.Sequential([keras.Input((4,)), *layers])
+            model.compile(PaperSGD(0.1, decay=0.01), "mse")
+            model.fit(np.ones((4, 4)), np.ones((4, 2)), verbose=0)
+        del model
+        gc.collect()
+        return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
+
+    assert graphs_after(2) == graphs_after(3)
