@@ -160,7 +160,8 @@ class AlexNetModel(keras.Model):
         is_new = optimizer is not None and not optimizer.built
         alone = keras.backend.backend() == "tensorflow" and self._replicas == 1
         if is_new and alone and variables:
-            with keras.name_scope(optimizer.name, caller=optimizer):
+            scope = keras.name_scope(optimizer.name, caller=optimizer)
+            with self.distribute_strategy.scope(), scope:
                 optimizer.build(variables)
         return super().make_train_function(force)
 
