@@ -197,10 +197,12 @@ def import_part(module, wanted, setting=None):
 
 
 def keras_home():
-    """The folder of what Keras keeps between its runs, as a path."""
-    return pathlib.Path(
-        os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
-    )
+    """The folder of what Keras keeps between its runs, as Keras finds it."""
+    home = os.path.expanduser("~")
+    if not os.access(home, os.W_OK):
+        home = "/tmp"
+    named = os.environ.get("KERAS_HOME") or os.path.join(home, ".keras")
+    return pathlib.Path(os.path.expanduser(named))
 
 
 def backend_of_keras():

@@ -71,7 +71,8 @@ def test_commands_import_no_other_framework(backend, tmp_path):
 def test_the_backend_before_keras_is_imported(
     config, variable, backend, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("KERAS_HOME", f"~/{tmp_path.name}")
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     if variable:
         monkeypatch.setenv("KERAS_BACKEND", variable)
