@@ -23,8 +23,13 @@ MORE_PAGES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/measurements.md",
-    "benchmarks/results/benchmarks-avx512-bfloat16.md": "benchmarks/avx512.md",
 }
+# One for each kind of processor that was measured.
+TABLES = {
+    f"benchmarks/results/{path.name}": path.name.replace("-", "/", 1)
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*-*.md"))
+}
+MORE_PAGES |= TABLES
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -50,6 +55,12 @@ def _target(page, link):
 
 def on_config(config):
     config.mdx_configs.setdefault("toc", {})["slugify"] = github_slug
+    for section in config.nav:
+        if "Project" in section:
+            section["Project"] += [
+                {f"Tables: {Path(place).stem}": place}
+                for place in TABLES.values()
+            ]
     return config
 
 
