@@ -87,6 +87,12 @@ def _add_train(parser):
             metavar=metavar,
             help=text,
         )
+    parser.add_argument(
+        "--scaled-decoding",
+        action="store_true",
+        default=None,
+        help="decode large JPEG files at a smaller size: faster, other pixels",
+    )
     add_bad_ratio(parser)
     parser.add_argument(
         "--run-dir",

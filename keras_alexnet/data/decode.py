@@ -9,6 +9,8 @@ same library (libjpeg-turbo), gives the same values and saves a copy.
 - EXIF orientation is not applied, as in TensorFlow, Keras and torchvision,
   whose published accuracies hold for images as they are stored.
 - Damaged data that libjpeg can continue behind are accepted, as everywhere.
+- Where it is asked for, a large JPEG is decoded at a half, a quarter or an
+  eighth of its size: libjpeg leaves out high frequencies of its blocks.
 """
 
 import contextlib
@@ -66,6 +68,8 @@ LARGEST_TWICE = LARGEST_IMAGE // 2
 MOST_SCANNED = 2**30  # pixels of all scans
 # One pixel by 65,000 would, with a short side of 256, need 17 GB.
 LARGEST_RATIO = 1000
+# What libjpeg-turbo has fast code for; sizes between them take longer.
+SMALLER = (8, 4, 2, 1)
 LARGEST_KEPT = 2**26  # bytes of memory that a thread keeps for its images
 MOST_BETWEEN = 2**16  # bytes between a JPEG's segments, and segments
 JPEG, SCAN = b"\xff\xd8", b"\xff\xda"
@@ -94,7 +98,7 @@ def read_image(source, channels=3):
     return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
-def read_picture(source, channels=3, part=None, then=None):
+def read_picture(source, channels=3, part=None, then=None, smaller=None):
     """An image as a picture of Pillow's, of mode `L` or `RGB`.
 
     Args:
@@ -105,6 +109,9 @@ def read_picture(source, channels=3, part=None, then=None):
         then: Function that makes something smaller of the picture, if that
             is wanted instead. Of large images only one is in memory at a
             time, from its decoding to the end of this.
+        smaller: If given, a function of height and width `(shape)` that says
+            how many times smaller a JPEG may come, of which `part` is asked
+            then.
 
     Raises:
         BadImageError: as in `read_image`.
@@ -112,7 +119,9 @@ def read_picture(source, channels=3, part=None, then=None):
     data = read_bytes(source)
     try:
         with _large_one if _is_large(data) else _nothing:
-            picture = _read_jpeg(data, part) if channels == 3 else None
+            picture = None
+            if channels == 3:
+                picture = _read_jpeg(data, part, smaller)
             if picture is None:
                 with open_image(data) as image:
                     picture = converted(image, channels)
@@ -291,7 +300,7 @@ def damage(data):
     return None
 
 
-def _read_jpeg(data, part):
+def _read_jpeg(data, part, smaller):
     """An ordinary JPEG; `None` means: fall back to Pillow."""
     if data[:3] != b"\xff\xd8\xff":
         return None
@@ -301,12 +310,16 @@ def _read_jpeg(data, part):
             return None
         check_size(width, height, len(data))
         check_scans(data, width, height)
+        times = smaller((height, width)) if smaller else 1
+        times = next(n for n in SMALLER if n <= max(times, 1))
         # The accurate transform: what Pillow, PyTorch and OpenCV decode with.
         pixels = simplejpeg.decode_jpeg(
             data,
             "RGBX",  # as Pillow keeps RGB: copied at once, not pixel by pixel
             fastdct=False,
             fastupsample=False,
+            min_height=-(-height // times),
+            min_width=-(-width // times),
             buffer=_buffer(4 * width * height),
             strict=True,
         )
@@ -314,6 +327,7 @@ def _read_jpeg(data, part):
         raise
     except ValueError:
         return None
+    height, width = pixels.shape[:2]
     left, top, right, bottom = 0, 0, width, height
     if part:
         left, top, right, bottom = part((height, width))

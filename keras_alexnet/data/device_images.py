@@ -52,6 +52,7 @@ class DeviceImages:
         skipped: `SkippedFiles`.
         steps_at_once: How many steps are computed in one call.
         verbose: Boolean, whether a bar is shown while they are read.
+        scaled_decoding: As in `training_batches`.
 
     Attributes:
         pixels: `uint8` array of JAX, `(count, side, side, channels)`.
@@ -67,11 +68,18 @@ class DeviceImages:
         skipped,
         steps_at_once=1,
         verbose=False,
+        scaled_decoding=False,
     ):
         import jax
 
         self.labels, self.steps_at_once = examples.labels, steps_at_once
-        source = Source(examples, resize_pixels, True, channels)
+        source = Source(
+            examples,
+            resize_pixels,
+            True,
+            channels,
+            scaled_decoding=scaled_decoding,
+        )
         count, side = len(examples), resize_pixels
         pixels = np.zeros((count, side, side, source.channels), "uint8")
         self.weights = np.ones(count, "float32")

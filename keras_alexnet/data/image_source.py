@@ -29,6 +29,7 @@ class Source:
         keep: Whether the images will be asked for again: then the central
             squares of image files stay in memory, if those of the whole set
             take no more than 1 GiB.
+        scaled_decoding: Whether a large JPEG is decoded at a smaller size.
 
     Attributes:
         channels: Of the images; 1 where they are gray, since gray is made
@@ -39,12 +40,21 @@ class Source:
         ValueError: if the images are prepared in another size or shape.
     """
 
-    def __init__(self, examples, resize_pixels, square, channels, keep=False):
+    def __init__(
+        self,
+        examples,
+        resize_pixels,
+        square,
+        channels,
+        keep=False,
+        scaled_decoding=False,
+    ):
         self.examples = examples
         self.resize_pixels = resize_pixels
         self.square = square
         self.network_channels = channels
         self.is_abandoned = False
+        self._scaled = scaled_decoding
         self.channels = channels_of(examples, channels)
         if examples.are_prepared:
             examples.images.check(resize_pixels, square)
@@ -84,8 +94,15 @@ class Source:
             def small(picture):
                 return small_picture(picture, self.resize_pixels)
 
-            file = self.file(index)
-            return read_picture(file, self.network_channels, then=small)
+            def smaller(shape):
+                return min(shape) / self.resize_pixels
+
+            return read_picture(
+                self.file(index),
+                self.network_channels,
+                then=small,
+                smaller=smaller if self._scaled else None,
+            )
         if self.examples.are_prepared:
             return self._converted(self.examples.images[index])
         return self._pixels[index]
@@ -171,11 +188,20 @@ class Source:
 
     def _read_box(self, file, choose, pixels):
         """A part of a file; what lies around it is decoded at most."""
-        box = part = None
+        whole = box = part = None
+
+        def smaller(shape):
+            nonlocal whole, box
+            whole, box = shape, choose(shape)
+            left, top, right, bottom = box
+            return min(right - left, bottom - top) / pixels
 
         def needed(shape):
             nonlocal box, part
-            box = choose(shape)
+            if box is None:
+                box = choose(shape)
+            else:  # of the whole image, which may have come smaller
+                box = transforms.scaled_box(box, whole, shape)
             part = transforms.surroundings(box, shape, pixels)
             return part
 
@@ -185,7 +211,13 @@ class Source:
             inner = (left - x, top - y, right - x, bottom - y)
             return transforms.resize_box(picture, inner, pixels)
 
-        return read_picture(file, self.network_channels, needed, resized)
+        return read_picture(
+            file,
+            self.network_channels,
+            needed,
+            resized,
+            smaller if self._scaled else None,
+        )
 
     def _offset(self, shape, fractions, pixels):
         start, region = (0, 0), shape

@@ -38,6 +38,7 @@ def training_batches(
     crop_pixels: int,
     square: bool = True,
     smallest_crop_area: float | None = None,
+    scaled_decoding: bool = False,
     flip: bool = True,
     color_noise: float = 0.0,
     color_noise_epochs: int | None = None,
@@ -75,6 +76,9 @@ def training_batches(
         smallest_crop_area: If given, not a square of that side is cut out,
             but a random part of at least this share of the image's area,
             resized to it.
+        scaled_decoding: Whether a JPEG file is decoded at a half, a quarter
+            or an eighth of its size, where that is still at least as large as
+            what is made of it: less time, other pixels (`docs/data.md`).
         flip: Whether to mirror an image with probability 1/2.
         color_noise: The paper's 0.1, or 0 for none.
         color_noise_epochs: How many epochs have color noise; all if `None`.
@@ -107,7 +111,14 @@ def training_batches(
     shares = _Shares(batch_size, replicas, local, multiple_of)
     noise = color_noise, color_noise_epochs, color_unit, color_statistics
     if not isinstance(examples, DeviceImages):
-        source = Source(examples, resize_pixels, square, channels, keep=True)
+        source = Source(
+            examples,
+            resize_pixels,
+            square,
+            channels,
+            keep=True,
+            scaled_decoding=scaled_decoding,
+        )
 
     def batch(step):
         step, rows = shares.of(int(step))

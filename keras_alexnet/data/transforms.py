@@ -141,6 +141,19 @@ def random_box(shape, generator, smallest):
     return left, top, left + across, top + down
 
 
+def scaled_box(box, shape, new_shape):
+    """Where a box of an image lies in the same image of another size."""
+    (height, width), (new_height, new_width) = shape, new_shape
+    left, top, right, bottom = box
+    down, across = new_height / height, new_width / width
+    return (
+        left * across,
+        top * down,
+        min(right * across, new_width),
+        min(bottom * down, new_height),
+    )
+
+
 def surroundings(box, shape, pixels):
     """The whole pixels that the filter looks at to resize a box.
 

@@ -21,6 +21,7 @@ OPTIONS = (
     "learning_rate",
     "resize_pixels",
     "crop_pixels",
+    "scaled_decoding",
     "color_noise",
     "global_clipnorm",
     "precision",
@@ -61,6 +62,8 @@ class Recipe:
         smallest_crop_area: If given, a crop is not a square of that side but a
             random part of at least this share of the image's area, of 3:4 to
             4:3 in shape, resized to it (torchvision's RandomResizedCrop).
+        scaled_decoding: Whether large JPEG files that are trained on are
+            decoded at a smaller size, as in `training_batches`.
         flip: Whether to mirror a training image with probability 1/2.
         color_noise: Strength of the noise along the principal components of
             the colors; 0 for none.
@@ -117,6 +120,7 @@ class Recipe:
     crop_pixels: int = 227
     square: bool = True  # Section 2
     smallest_crop_area: float | None = None
+    scaled_decoding: bool = False
     flip: bool = True  # Section 4.1
     color_noise: float = 0.1  # Section 4.1
     color_unit: str = "deviation"
@@ -162,7 +166,7 @@ class Recipe:
                     f"`{field}` must be one of {', '.join(choices)}. "
                     f"Received: {getattr(self, field)!r}"
                 )
-        for field in ("flip", "square", "bias_decay"):
+        for field in ("flip", "square", "bias_decay", "scaled_decoding"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(
                     f"`{field}` is true or false. "

@@ -57,7 +57,7 @@ class Feed:
         self.on_device = None
         if self._fits_on_device():
             sizes = run.sizes["resize_pixels"], run.channels
-            how = skipped, steps_at_once, verbose
+            how = skipped, steps_at_once, verbose, run.recipe.scaled_decoding
             self.on_device = DeviceImages(train, *sizes, *how)
 
     def _fits_on_device(self):
@@ -83,6 +83,7 @@ class Feed:
                 batch_size=self.batch_size,
                 square=recipe.square,
                 smallest_crop_area=recipe.smallest_crop_area,
+                scaled_decoding=recipe.scaled_decoding,
                 flip=recipe.flip,
                 color_noise=recipe.color_noise,
                 color_noise_epochs=recipe.end_game and recipe.end_game[0],

@@ -22,7 +22,10 @@ def repeating_text(run):
         return _python(run)
     if not run.results:
         options["run-dir"] = str(run.folder)
-    lines = [f"--{name} {shlex.quote(text)}" for name, text in options.items()]
+    lines = [
+        f"--{name} {shlex.quote(text)}" if text else f"--{name}"
+        for name, text in options.items()
+    ]
     return " \\\n  ".join(["keras-alexnet train", *lines])
 
 
@@ -35,9 +38,10 @@ def _options(recipe):
     if recipe.variant != known["variant"]:
         known["initialization"] = None  # as `get_recipe` does
     for name, value in _differences(recipe, known).items():
-        if name not in OPTIONS or value in (None, ()):
+        if name not in OPTIONS or value in (None, ()) or value is False:
             return None
         text = ",".join(value) if isinstance(value, tuple) else str(value)
+        text = "" if value is True else text  # which is said by the option
         options[name.replace("_", "-")] = text
     return options
 

@@ -171,6 +171,28 @@ def test_jpegs_equal_pillow_bit_for_bit(shape, quality, subsampling):
     np.testing.assert_array_equal(np.asarray(read_picture(data)), decoded)
 
 
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("times", [0.5, 1.9, 2, 3.9, 4, 7, 8, 100])
+def test_a_jpeg_comes_smaller_where_that_is_asked_for(times, subsampling):
+    shape = (203, 330)
+    image = bad_files.picture(*shape, seed=0)
+    data = bad_files.encoded(image, "JPEG", subsampling=subsampling)
+    asked = []
+
+    def smaller(of):
+        asked.append(of)
+        return times
+
+    picture = read_picture(data, smaller=smaller)
+    assert asked == [shape]
+    scale = max(n for n in (1, 2, 4, 8) if n <= max(times, 1))
+    assert picture.size == (-(-330 // scale), -(-203 // scale))
+    expected = Image.open(io.BytesIO(data))
+    # Pillow divides and rounds down.
+    expected.draft("RGB", (330 // scale, 203 // scale))
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
+
+
 def test_imagenet_equals_pillow_bit_for_bit():
     if not SAMPLES.exists():
         pytest.skip(f"{SAMPLES} is not there")

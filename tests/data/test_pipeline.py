@@ -329,6 +329,62 @@ def photos(root, count=6, size=(50, 40)):
 READ = {"batch_size": 2, "resize_pixels": 32, "crop_pixels": 24}
 
 
+def first_images(examples, **options):
+    """Those of the first batch, as they were read."""
+    options = {"resize_pixels": 32, "crop_pixels": 24, **options}
+    batches = training_batches(
+        examples, batch_size=len(examples), color_noise=0.0, **options
+    )
+    return next(iter(batches))[0][0].numpy().astype("int64")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"square": False},
+        {"smallest_crop_area": 0.5},
+        {"resize_pixels": 16, "crop_pixels": 16},
+    ],
+)
+def test_scaled_decoding_changes_pixels_and_not_what_is_cut(tmp_path, how):
+    examples = photos(tmp_path, size=(400, 300))
+    plain = first_images(examples, **how)
+    scaled = first_images(examples, scaled_decoding=True, **how)
+    assert 0 < np.abs(scaled - plain).mean() < 4
+    assert np.abs(scaled - plain).max() < 40
+    # Another place, by one pixel, is another picture.
+    moved = np.abs(scaled[:, 1:] - plain[:, :-1]).mean()
+    assert moved > 3 * np.abs(scaled - plain).mean()
+
+
+def test_scaled_decoding_is_what_pillow_makes_of_it(tmp_path):
+    examples = photos(tmp_path, count=4, size=(400, 300))
+    sizes = {"resize_pixels": 64, "crop_pixels": 64}
+    images = first_images(examples, scaled_decoding=True, seed=3, **sizes)
+    expected = []
+    for path in examples.images:
+        image = Image.open(path)
+        image.draft("RGB", (100, 75))  # a quarter
+        assert image.size == (100, 75)
+        small = image.resize((85, 64), Image.Resampling.BILINEAR)
+        expected.append(np.asarray(small)[:, 10:74].astype("int64"))
+    for image in images:  # within the gray level of `resize_box`
+        assert min(np.abs(image - of).max() for of in expected) <= 1
+
+
+def test_small_photos_and_other_formats_are_decoded_as_ever(tmp_path):
+    examples = photos(tmp_path, size=(50, 40))
+    np.testing.assert_array_equal(
+        first_images(examples, scaled_decoding=True), first_images(examples)
+    )
+    for path in examples.images:  # whatever its name says
+        Image.open(path).resize((400, 300)).save(path, "PNG")
+    np.testing.assert_array_equal(
+        first_images(examples, scaled_decoding=True), first_images(examples)
+    )
+
+
 def test_a_later_epoch_is_fed_from_memory(tmp_path):
     examples = photos(tmp_path)
     batches = iter(training_batches(examples, color_noise=0.1, **READ))

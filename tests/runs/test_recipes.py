@@ -163,4 +163,5 @@ def test_recipes_are_listed_as_json_and_can_be_made_of_it(capsys):
 
 def test_the_command_has_an_option_for_each_field_that_says_so():
     names = {name.replace("-", "_") for name, *_ in training.CHANGES}
-    assert names | {"max_bad_ratio"} == set(OPTIONS)
+    flags = {"max_bad_ratio", "scaled_decoding"}
+    assert names | flags == set(OPTIONS)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_alexnet.layers.cuda_convnet import LocallyConnected2D
+from keras_alexnet.training import optimizer as paper_sgd
 from keras_alexnet.training.optimizer import PaperSGD
 from keras_alexnet.training.schedules import EndGame
 from keras_alexnet.training.schedules import PlateauDrops
@@ -99,6 +100,42 @@ def test_without_decay_it_is_keras_own(momentum, nesterov, layer):
         weights.append(dense.get_weights())
     for ours, keras_own in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("wide", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("shape", "length"),
+    [((1024, 1024), 16384), ((1031, 2048), 8248), ((3, 3, 384, 384), 16384)],
+)
+def test_by_rows_it_is_bit_for_bit_what_it_is_as_a_whole(
+    shape, length, wide, monkeypatch
+):
+    lengths, plain = [], paper_sgd._compiled
+
+    def compiled(of, dtype, row, *rule):
+        lengths.append((of, row))
+        return plain(of, dtype, row, *rule)
+
+    monkeypatch.setattr(paper_sgd, "_compiled", compiled)
+
+    def learned(few_processors):
+        monkeypatch.setattr(paper_sgd, "FEW_PROCESSORS", few_processors)
+        generator = np.random.default_rng(0)
+
+        def values():
+            return generator.normal(size=shape).astype("float32")
+
+        kernel = keras.Variable(values(), name="kernel")
+        bias = keras.Variable(np.zeros(7), dtype="float32", name="bias")
+        optimizer = PaperSGD(0.01)
+        for _ in range(3):
+            gradient = tf.cast(tf.constant(values().astype(wide)), "float32")
+            optimizer.apply([gradient, tf.ones(7)], [kernel, bias])
+        return kernel.numpy(), optimizer.momentums[0].numpy()
+
+    for whole, by_rows in zip(learned(0), learned(10**6), strict=True):
+        np.testing.assert_array_equal(by_rows, whole)
+    assert set(lengths) == {(shape, None), (shape, length), ((7,), None)}
 
 
 def test_many_variables_are_no_reason_to_warn_of_retracing(caplog):

@@ -379,6 +379,7 @@ CHANGES = {
         "color_noise": 0.0,
     },
     "mine": {"layer_decay": (("conv1", 0.5),), "padding": ("same", "valid")},
+    "fashion scaled": {"scaled_decoding": True},
 }
 
 
