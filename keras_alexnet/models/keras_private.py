@@ -29,6 +29,7 @@ def names():
         found.append((keras.Model, "_maybe_symbolic_build"))
         found.append((optimizer(), "_distribution_strategy"))
         found.append((optimizer(), "_all_reduce_sum_gradients"))
+        found.append((optimizer(), "_backend_update_step"))
         found.append((_of_tensorflow(), "_pywrap_util_port"))
     else:
         found.append((_tensorflow_of_keras(), "_available"))

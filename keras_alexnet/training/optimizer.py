@@ -131,6 +131,20 @@ class PaperSGD(keras.optimizers.SGD):
         return self.decay
 
     def update_step(self, gradient, variable, learning_rate):
+        values, rule = self._values_and_rule(gradient, variable, learning_rate)
+        if keras.backend.backend() == "tensorflow":
+            self._update_in_place([(variable, values, rule)])
+            return
+        velocity, *values = values
+        before = map(_tensor, (variable, velocity))
+        changed = _learn(*before, *values, *rule)
+        for value, new in zip((variable, velocity), changed, strict=True):
+            if value is not None:
+                self.assign(value, new)
+
+    def _values_and_rule(self, gradient, variable, learning_rate):
+        """Velocity, gradient, rate and factor; decay, momentum, whether it is
+        Nesterov's."""
         index = index_of(self, variable)
         learning_rate, factor = (
             ops.cast(value, variable.dtype)
@@ -144,30 +158,53 @@ class PaperSGD(keras.optimizers.SGD):
         rule = (self._decays[index], self.momentum, self.nesterov)
         if keras.backend.backend() == "tensorflow":
             gradient = _narrow(_dense(gradient))
-            values = list(map(_tensor, (gradient, learning_rate, factor)))
-            self._update_in_place(variable, velocity, values, rule)
-            return
-        values = (variable, velocity, gradient, learning_rate, factor)
-        changed = _learn(*map(_tensor, values), *rule)
-        for value, new in zip((variable, velocity), changed, strict=True):
-            if value is not None:
-                self.assign(value, new)
+        values = map(_tensor, (gradient, learning_rate, factor))
+        return (velocity, *values), rule
 
-    def _update_in_place(self, variable, velocity, values, rule):
+    # Small variables in one call, which takes less time to compile and to
+    # begin; the large ones do not wait for one another's gradients.
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if keras.backend.backend() != "tensorflow" or not _is_alone(self):
+            super()._backend_update_step(
+                grads, trainable_variables, learning_rate
+            )
+            return
+        small = {}
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            if isinstance(variable, keras.Variable):
+                variable = variable.value
+            update = (
+                variable,
+                *self._values_and_rule(gradient, variable, learning_rate),
+            )
+            if math.prod(variable.shape) < LARGE:
+                small.setdefault(variable.device, []).append(update)
+            else:
+                self._update_in_place([update])
+        for updates in small.values():
+            self._update_in_place(updates)
+
+    def _update_in_place(self, updates):
+        """Update some variables of one device."""
         import tensorflow as tf
 
-        if velocity is not None:
-            # Where several devices mirror it, the one of the variable's.
-            local = strategy_of(self).experimental_local_results
-            mirrors = local(velocity.value)
-            velocity = next(
-                (v for v in mirrors if v.device == variable.device), mirrors[0]
-            )
-            velocity = velocity.handle
-        form = tuple(variable.shape), variable.dtype
-        row = _row_length(*form, variable.device, values, rule)
+        forms, given = [], []
+        for variable, (velocity, *values), rule in updates:
+            form = tuple(variable.shape), variable.dtype
+            row = _row_length(*form, variable.device, values, rule)
+            forms.append((*form, row, rule))
+            velocity = self._handle_of(velocity, variable)
+            given.append((variable.handle, velocity, *values))
         with tf.device(variable.device):  # XLA reaches no other's
-            _compiled(*form, row, *rule)(variable.handle, velocity, *values)
+            _compiled(tuple(forms))(given)
+
+    def _handle_of(self, velocity, variable):
+        """Where several devices mirror it, of the one of its variable's."""
+        if velocity is None:
+            return None
+        mirrors = strategy_of(self).experimental_local_results(velocity.value)
+        here = (v for v in mirrors if v.device == variable.device)
+        return next(here, mirrors[0]).handle
 
     # Keras' sum over one device keeps the model's graph for ever.
     def _all_reduce_sum_gradients(self, grads_and_vars):
@@ -275,27 +312,34 @@ def _row_length(shape, dtype, device, values, rule):
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(shape, dtype, row, *rule):
-    """The rule as one function that XLA compiles, for TensorFlow.
+def _compiled(forms):
+    """The rule for some variables as one function that XLA compiles.
 
     One pass over the memory for the velocity and one for the variable, in
     place: half of the time of the single operations (benchmarks/README.md).
     By rows, the second pass finds in the cache what the first has read, which
     takes two thirds of the time and gives the same values bit for bit.
-    XLA compiles it once for each shape: one function for all shapes TensorFlow
-    would trace again and again, and warn. It takes the handles of variables,
-    since a function that takes variables can outlive none of them.
+    XLA compiles it once for their shapes: one function for all shapes
+    TensorFlow would trace again and again, and warn. It takes the handles of
+    variables, since a function that takes variables can outlive none of them.
     """
     import tensorflow as tf
 
     # A partial, since TensorFlow would take all closures for the same function.
-    update = functools.partial(_assign, dtype=dtype, row=row, rule=rule)
+    update = functools.partial(_assign_all, forms=forms)
     return tf.function(update, jit_compile=True, autograph=False)
 
 
-def _assign(variable, velocity, *values, dtype, row, rule):
+def _assign_all(given, forms):
+    for values, form in zip(given, forms, strict=True):
+        _assign(*values, form=form)
+
+
+def _assign(variable, velocity, *values, form):
     """The rule for a variable and its velocity or `None`, by their handles."""
     import tensorflow as tf
+
+    _, dtype, row, rule = form
 
     handles = variable, velocity
     before = [
@@ -349,6 +393,16 @@ def _learn_by_rows(length, variable, velocity, gradient, rate, *rule):
 def _tensor(value):
     """What a variable holds now."""
     return None if value is None else ops.convert_to_tensor(value)
+
+
+def _is_alone(optimizer):
+    """Whether no `tf.distribute.Strategy` is there, not even of one device."""
+    import tensorflow as tf
+
+    default = tf.distribute.get_strategy()
+    return not tf.distribute.has_strategy() and (
+        strategy_of(optimizer) is default
+    )
 
 
 def _is_of(layer, variable):

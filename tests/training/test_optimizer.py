@@ -112,9 +112,9 @@ def test_by_rows_it_is_bit_for_bit_what_it_is_as_a_whole(
 ):
     lengths, plain = [], paper_sgd._compiled
 
-    def compiled(of, dtype, row, *rule):
-        lengths.append((of, row))
-        return plain(of, dtype, row, *rule)
+    def compiled(forms):
+        lengths.extend((of, row) for of, _, row, _ in forms)
+        return plain(forms)
 
     monkeypatch.setattr(paper_sgd, "_compiled", compiled)
 
