@@ -85,6 +85,14 @@ def of_processor(kind):
             *others, ours = seconds
             ratios = [f"{v / ours:.2f}" if v else "-" for v in others]
             lines.append(_line(title, *times, " / ".join(ratios)))
+    large = rows.get("step-alexnet-128-float32")
+    if large:
+        gigabytes = [
+            f"{value / 1e9:.2f} GB" if value else ""
+            for value in _by_whose(large, "peak_memory_bytes")
+        ]
+        title = "most memory of a process, a step of `alexnet`, batch 128"
+        lines.append(_line(title, *gigabytes, ""))
     return "\n".join(lines)
 
 
@@ -92,21 +100,22 @@ def _milliseconds(seconds):
     return f"{1e3 * seconds:,.0f} ms" if seconds else ""
 
 
-def _by_whose(row):
-    """As `_seconds`, and plain Keras with oneDNN where it was measured."""
+def _by_whose(row, key="median_seconds"):
+    """Of a call: plain Keras', also with oneDNN where it was measured, the
+    best of PyTorch's, ours."""
     columns = row["columns"]
     if FIRST_STEPS[OURS] in columns:
         columns = {who: columns[name] for who, name in FIRST_STEPS.items()}
     names = list(columns)
     plain = [n for n in names if n.startswith((PLAIN, NATIVE))]
-    turned_on = [_median(columns[n]) for n in plain if "oneDNN" in n]
-    as_it_comes = [_median(columns[n]) for n in plain if "oneDNN" not in n]
-    torch = [_median(columns[n]) for n in names if "orch" in n]
+    turned_on = [columns[n][key] for n in plain if "oneDNN" in n]
+    as_it_comes = [columns[n][key] for n in plain if "oneDNN" not in n]
+    torch = [columns[n][key] for n in names if "orch" in n]
     return (
         min(as_it_comes),
         min(turned_on, default=None),
         min(torch),
-        _median(columns[OURS]),
+        columns[OURS][key],
     )
 
 

@@ -16,6 +16,10 @@ PAPER_BATCH, PAPER_RATE, DECAY = 128, 0.01, 0.0005
 # ImageNet, 109 KB each, and prepared shards that leave the arithmetic on pixels
 # to the device.
 PHOTOS_PER_CORE, SHARDS_PER_CORE = 542.2 / 2, 8_392 / 2
+# The most memory of a process that trains `alexnet` in float32 on a processor, a
+# line a little above what was measured, and the largest batch of that
+# (benchmarks/README.md, "How cost grows").
+PEAK_BYTES, PEAK_BYTES_PER_IMAGE, LARGEST_MEASURED = 2.3e9, 6.2e6, 512
 # What prepare-data keeps of a photo: 256x256 RGB values of one byte, and
 # what goes to the device: the crop.
 SHARD_BYTES, CROP_BYTES = 256 * 256 * 3, 227 * 227 * 3
@@ -115,6 +119,12 @@ class Plan(Table):
         )
 
     @property
+    def process_bytes(self):
+        """The most memory of a process that computes a GPU's batch on a
+        processor."""
+        return PEAK_BYTES + PEAK_BYTES_PER_IMAGE * self.batch_per_gpu
+
+    @property
     def seconds(self):
         """Of a step: `(computing, exchanging)`."""
         within, between = self.exchange_bytes
@@ -182,6 +192,7 @@ class Plan(Table):
             "learning_rate": self.rate,
             "lars_most_change": self.lars_most_change,
             "gflop_per_image": self.gflop_per_image,
+            "process_bytes": self.process_bytes,
             "computing_seconds": computing,
             "exchanging_seconds": exchanging,
             "exchanging_seconds_bfloat16": exchanging / 2,
@@ -231,6 +242,12 @@ class Plan(Table):
                 "step",
                 f"{1e3 * self.seconds[0]:.1f} ms",
                 f"{self.batch_per_gpu} images a GPU",
+            ),
+            (
+                "memory without a GPU",
+                f"{self.process_bytes / 1e9:.1f} GB",
+                f"of a process, at {self.batch_per_gpu} images; 8 GB do for "
+                f"{LARGEST_MEASURED}, as measured",
             ),
         ]
 
