@@ -196,3 +196,14 @@ def test_its_rates_are_the_measured_ones():
         measured = columns[name]["amount"] / columns[name]["median_seconds"]
         per_processor = measured / results["machine"]["processors"]
         assert per_core == pytest.approx(per_processor, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["avx2", "avx512-bfloat16"])
+def test_its_memory_is_what_was_measured(kind):
+    path = ROOT / "benchmarks" / "results" / f"benchmarks-{kind}.json"
+    rows = json.loads(path.read_text())["rows"]
+    for batch in (32, 128):
+        columns = rows[f"step-alexnet-{batch}-float32"]["columns"]
+        peak = columns["keras_alexnet"]["peak_memory_bytes"]
+        plan = ka.Plan(1, 100, batch_per_gpu=batch)
+        assert peak == pytest.approx(plan.process_bytes, rel=0.1)
