@@ -299,7 +299,7 @@ def _row_length(shape, dtype, device, values, rule):
     kind = tf.DeviceSpec.from_string(device).device_type
     if (
         kind != "CPU"
-        or os.cpu_count() > FEW_PROCESSORS
+        or (os.cpu_count() or 1) > FEW_PROCESSORS
         or count < LARGE
         or dtype != tf.float32
         or factor is not None
@@ -340,7 +340,6 @@ def _assign(variable, velocity, *values, form):
     import tensorflow as tf
 
     _, dtype, row, rule = form
-
     handles = variable, velocity
     before = [
         None

@@ -17,8 +17,8 @@ PAPER_BATCH, PAPER_RATE, DECAY = 128, 0.01, 0.0005
 # to the device.
 PHOTOS_PER_CORE, SHARDS_PER_CORE = 542.2 / 2, 8_392 / 2
 # The most memory of a process that trains `alexnet` in float32 on a processor,
-# a line a little above what was measured, and the largest batch of that
-# (benchmarks/README.md, "How cost grows").
+# a line a little above what was measured, and the largest batch of that, which
+# took 5.4 GB (benchmarks/README.md, "How cost grows").
 PEAK_BYTES, PEAK_BYTES_PER_IMAGE, LARGEST_MEASURED = 2.3e9, 6.2e6, 512
 # What prepare-data keeps of a photo: 256x256 RGB values of one byte, and
 # what goes to the device: the crop.
@@ -247,7 +247,7 @@ class Plan(Table):
                 "memory without a GPU",
                 f"{self.process_bytes / 1e9:.1f} GB",
                 f"of a process, at {self.batch_per_gpu} images; 8 GB do for "
-                f"{LARGEST_MEASURED}, as measured",
+                f"{LARGEST_MEASURED}",
             ),
         ]
 
